@@ -1,0 +1,207 @@
+"""Snapshot, Detail, Reading: what the engine shows of itself; and SnapshotSource. Nothing else.
+
+All structs are immutable. None is 'not available', never a zero in its place.
+"""
+
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+ModeOfData = Literal["live", "demo", "replay", "store"]
+MODES = ("scalp", "day", "swing")
+
+
+class CategoryInfo(Struct, frozen=True):
+    """Id, name and family of one of the 25 categories."""
+
+    id: str
+    name: str
+    group: str
+
+
+class Price(Struct, frozen=True):
+    """Last trade, touch and 24 h change in %; `age` s since the last market data of the symbol."""
+
+    last: float | None
+    bid: float | None
+    ask: float | None
+    change_24h: float | None
+    age: float | None
+    decimals: int
+
+
+class CategoryLine(Struct, frozen=True):
+    """A category's say in one bias: score -1..+1, state, contribution in bias points."""
+
+    score: float | None
+    state: str
+    contribution: float | None
+    available: int
+    total: int
+
+
+class Composite(Struct, frozen=True):
+    """One symbol in one mode, as last decided at `ts` (ns; 0 before the first decision).
+
+    bias -100..+100; conviction 0..100; confidence 0..1 once calibrated; agreement and coverage
+    0..1; `agreement_by_window` -1, 0, +1 per window, None where the window has no data;
+    `history`: the last biases, oldest first.
+    """
+
+    ts: int
+    bias: float | None
+    conviction: float
+    confidence: float | None
+    base_rate: float | None
+    calibrated: bool
+    decision: str
+    state: str
+    agreement: float | None
+    agreement_by_window: dict[str, int | None]
+    coverage: float
+    available: int
+    total: int
+    categories: dict[str, CategoryLine]
+    adjustments: dict[str, float]
+    history: tuple[float | None, ...]
+
+
+class SymbolState(Struct, frozen=True):
+    """A row of the grid. Liquidations are USD over the last hour, None where no feed tells."""
+
+    id: str
+    group: str
+    price: Price
+    modes: dict[str, Composite]
+    funding_8h: float | None
+    oi_change_1h: float | None
+    long_liquidated: float | None
+    short_liquidated: float | None
+    ages: dict[str, float | None]
+
+
+class StreamHealth(Struct, frozen=True):
+    """One kind of stream of a feed over its symbols.
+
+    `state` is the weakest of its symbols': off, connecting, connected, acked, first_data, stale,
+    fresh, synced (books). `missing` names the symbols that are not fresh and synced.
+    """
+
+    state: str
+    age: float | None
+    events: int
+    ready: int
+    total: int
+    missing: tuple[str, ...]
+
+
+class FeedHealth(Struct, frozen=True):
+    """A feed and its streams; state: off, connecting, blocked, limited, partial, ready."""
+
+    state: str
+    note: str
+    streams: dict[str, StreamHealth]
+    frames: int
+    events_per_s: float
+    dropped: int
+    dropped_by_reason: dict[str, int]
+    gaps: int
+    resyncs: int
+    reconnects: int
+    blind_s: float
+    offset_ms: float | None
+
+
+class Notice(Struct, frozen=True):
+    """A line for the trader: severity info, warning or error."""
+
+    ts: int
+    severity: str
+    text: str
+
+
+class Snapshot(Struct, frozen=True):
+    """The whole picture; `number` rises with every change, `step` with every engine step.
+
+    `ts` is the engine's clock, `step_ts` the instant the last step looked at (ns, 0 before one).
+    """
+
+    number: int
+    step: int
+    mode_of_data: ModeOfData
+    ts: int
+    step_ts: int
+    symbols: tuple[SymbolState, ...]
+    categories: tuple[CategoryInfo, ...]
+    feeds: dict[str, FeedHealth]
+    speed: float | None
+    progress: float | None
+    finished: bool
+    notices: tuple[Notice, ...]
+
+
+class Reading(Struct, frozen=True):
+    """One card for one symbol in one mode; `scores` and `raws` by window."""
+
+    card: str
+    name: str
+    category: str
+    available: bool
+    raws: dict[str, float | None]
+    scores: dict[str, float | None]
+    score: float | None
+    strength: float
+    confidence: float
+    agreement: float
+    state: str
+    conflicted: bool
+    age: float | None
+    reliable: bool
+    weight: float
+    contribution: float
+
+
+class Bar(Struct, frozen=True, gc=False):
+    """A candle of the cockpit's own making: prices, taker notional."""
+
+    ts: int
+    open: float
+    high: float
+    low: float
+    close: float
+    buy: float
+    sell: float
+
+
+class Print(Struct, frozen=True, gc=False):
+    """A trade on the tape."""
+
+    ts: int
+    price: float
+    size: float
+    side: str
+
+
+class Detail(Struct, frozen=True):
+    """What an open screen asked for of one symbol; `notes` says what is missing and why."""
+
+    symbol: str
+    readings: dict[str, tuple[Reading, ...]]
+    bars: tuple[Bar, ...]
+    tape: tuple[Print, ...]
+    bids: tuple[tuple[float, float], ...]
+    asks: tuple[tuple[float, float], ...]
+    notes: tuple[str, ...]
+
+
+class SnapshotSource(Protocol):
+    """Where the cockpit looks: a running engine, a replay, a store."""
+
+    def latest(self) -> Snapshot:
+        """The newest picture; cheap, called at the paint rate."""
+
+    def at(self, ns: int) -> Snapshot | None:
+        """What was shown at an instant; None where it is not kept."""
+
+    def detail(self, symbol: str, parts: frozenset[str]) -> Detail:
+        """Readings, bars, tape, book: only the parts that are asked for."""
