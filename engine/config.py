@@ -1,4 +1,4 @@
-"""config.yaml as typed structs; a wrong file is one sentence naming file, key and what is allowed."""
+"""config.yaml as typed structs; a wrong file is one sentence: file, key, what is allowed."""
 
 import os
 import re
@@ -254,7 +254,7 @@ _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", r
 
 
 def _sentence(message: str) -> str:
-    """msgspec's 'Expected ... - at `$.a.b`' as 'a.b: ...', with the allowed keys when one is unknown."""
+    """msgspec's 'Expected ... - at `$.a.b`' as 'a.b: ...', with the keys that are allowed there."""
     found = _AT.match(message)
     what, path = (found["what"], found["path"]) if found else (message, None)
     path = path or ""

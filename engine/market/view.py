@@ -78,7 +78,8 @@ class Cells:
     band_10: Array
     band_50: Array
     band_100: Array
-    # touch: (micro-price - mid)/spread in -0.5..+0.5, relative spread in bps, mean of both best sizes
+    # touch: (micro-price - mid)/spread in -0.5..+0.5, relative spread in bps, mean of both best
+    # sizes in notional
     tilt: Array
     spread: Array
     top: Array
