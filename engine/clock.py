@@ -31,8 +31,7 @@ class WallClock:
 class RecordedClock:
     """Time as a recording tells it; `speed` is a ceiling on how fast it may pass, None is unpaced.
 
-    `advance` moves the clock to a frame's receive time, waiting while the recording runs ahead of
-    wall time x speed.
+    `factor` is recorded time over wall time since the first frame.
     """
 
     def __init__(self, speed: float | None = None) -> None:
@@ -44,18 +43,28 @@ class RecordedClock:
     def now(self) -> int:
         return self._now
 
+    def wall(self) -> int:
+        """Monotonic wall time in ns, for slicing work."""
+        return time.monotonic_ns()
+
+    def early(self, ns: int) -> bool:
+        """Whether a frame of that time must wait for wall time x speed."""
+        if self._origin is None or not self.speed:
+            return False
+        recorded, wall = self._origin
+        return (ns - recorded) / self.speed > self.wall() - wall
+
     async def advance(self, ns: int) -> None:
-        """Move to `ns`, never backwards."""
+        """Move to `ns`, never backwards, waiting while the recording runs ahead."""
         if self._origin is None:
-            self._origin = (ns, time.monotonic_ns())
+            self._origin = (ns, self.wall())
         self._now = max(self._now, ns)
         recorded = self._now - self._origin[0]
-        elapsed = time.monotonic_ns() - self._origin[1]
         if self.speed:
-            ahead = recorded / self.speed - elapsed
+            ahead = recorded / self.speed - (self.wall() - self._origin[1])
             if ahead > 0:
                 await asyncio.sleep(ahead / NS)
-                elapsed = time.monotonic_ns() - self._origin[1]
+        elapsed = self.wall() - self._origin[1]
         if elapsed > 0:
             self.factor = recorded / elapsed
 

@@ -1,39 +1,50 @@
 """config.yaml as typed structs; a wrong file is one sentence: file, key, what is allowed."""
 
 import os
-import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 import platformdirs
-import yaml
 from msgspec import Meta, Struct
 
 from engine.instruments import Instrument
+from engine.schema import ConfigError as ConfigError
+from engine.schema import Keys, dotted, find_fault, is_timezone, no_such_key, read
 
 APP = "blackperp-cockpit"
 WINDOWS: dict[str, int] = {"10s": 10, "1m": 60, "5m": 300, "1h": 3600, "4h": 14400, "1d": 86400}
 MODES = ("scalp", "day", "swing")
+COMMAND_LINE = "command line"
+BUILT_IN = "built in"
+# Mappings whose keys are fixed by the default file, though their type would take any.
+CLOSED = ("categories", "freshness", "feeds", "feeds.*.urls")
+_MISSING = object()
 
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 NonNegative = Annotated[float, Meta(ge=0, le=1e9)]
 CategoryWeight = Annotated[float, Meta(ge=0, le=4)]
-
-
-class ConfigError(Exception):
-    """One sentence: which file, which key, what is allowed."""
+SymbolId = Annotated[
+    str,
+    Meta(pattern="^[A-Z0-9]{1,20}USDT$", description="a coin and USDT in capitals, as in BTCUSDT"),
+]
+Url = Annotated[
+    str,
+    Meta(pattern="^(wss?|https?)://", description="a URL that begins with wss:// or https://"),
+]
 
 
 class SymbolEntry(Struct, frozen=True, forbid_unknown_fields=True):
-    id: Annotated[str, Meta(pattern="^[A-Z0-9]{1,20}USDT$")]
+    id: SymbolId
     group: str = msgspec.field(name="class", default="layer1")
 
 
 class FeedConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One feed: where it is, what of it is wanted, how much of its budget may be used."""
 
-    urls: dict[str, Annotated[str, Meta(pattern="^(wss?|https?)://")]]
+    urls: dict[str, Url]
     enabled: bool = True
     compression: bool = False
     streams: list[str] = []
@@ -58,7 +69,7 @@ class ModeConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if not self.windows:
-            raise ValueError("at least one window is needed")
+            raise ValueError("windows: empty; at least one is needed")
 
 
 class DecisionConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,10 +83,10 @@ class DecisionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     gain_note: str = ""
 
     def __post_init__(self) -> None:
-        if list(self.ladder) != sorted(self.ladder) or list(self.state_cuts) != sorted(
-            self.state_cuts
-        ):
-            raise ValueError("cuts must rise")
+        for name in ("ladder", "state_cuts"):
+            cuts = list(getattr(self, name))
+            if cuts != sorted(cuts):
+                raise ValueError(f"{name}: is {cuts}; must rise from one to the next")
 
 
 class MarketConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,6 +118,13 @@ class CockpitConfig(Struct, frozen=True, forbid_unknown_fields=True):
     mouse: bool = True
     mode: Literal["scalp", "day", "swing"] = "day"
     timezone: str = "local"
+
+    def __post_init__(self) -> None:
+        if not is_timezone(self.timezone):
+            raise ValueError(
+                f"timezone: is '{self.timezone}'; must be local, UTC or a name such as"
+                " Europe/Berlin"
+            )
 
 
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,19 +168,31 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         ids = [entry.id for entry in self.symbols]
         if twice := {i for i in ids if ids.count(i) > 1}:
-            raise ValueError(f"symbol {min(twice)} is listed twice")
+            raise ValueError(f"symbols: {min(twice)} is listed twice; keep one")
         for group, priors in self.class_priors.items():
             if unknown := set(priors) - set(self.categories):
-                raise ValueError(f"class_priors.{group}: no category named {min(unknown)}")
+                allowed = no_such_key(sorted(self.categories))
+                raise ValueError(f"class_priors.{group}.{min(unknown)}: {allowed}")
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
         return tuple(Instrument(id=e.id, group=e.group) for e in self.symbols)
 
+    @property
+    def modes_in_order(self) -> tuple[ModeConfig, ...]:
+        return tuple(self.modes[mode] for mode in MODES)
+
     def category_weight(self, category: str, mode: str) -> float:
         """Prior weight of a category in a mode; 1 where the config says nothing."""
         weight = self.categories.get(category, 1.0)
         return float(getattr(weight, mode)) if isinstance(weight, ModeWeights) else float(weight)
+
+
+class Layer(Struct, frozen=True):
+    """One origin of settings, such as a file; `name` is shown to the user."""
+
+    name: str
+    values: dict[str, Any]
 
 
 def default_path() -> Path:
@@ -181,7 +211,8 @@ def find_user_file(explicit: str | Path | None = None) -> Path | None:
 
     Raises ConfigError when a file that was asked for by name is not there.
     """
-    for origin, value in (("--config", explicit), ("BLACKPERP_CONFIG", _environment())):
+    asked = (("--config", explicit), ("BLACKPERP_CONFIG", os.environ.get("BLACKPERP_CONFIG")))
+    for origin, value in asked:
         if value:
             path = Path(value).expanduser()
             if not path.is_file():
@@ -190,37 +221,137 @@ def find_user_file(explicit: str | Path | None = None) -> Path | None:
     return user_path() if user_path().is_file() else None
 
 
-def _environment() -> str | None:
-    return os.environ.get("BLACKPERP_CONFIG")
-
-
 def load(
-    explicit: str | Path | None = None, overrides: dict[str, Any] | None = None
+    explicit: str | Path | None = None,
+    overrides: dict[str, Any] | None = None,
+    known_feeds: Collection[str] = (),
 ) -> tuple[Config, list[Path]]:
     """The config in force and the files it came from.
 
     The user's file is merged over the default key by key; lists replace lists. `overrides` come
-    last (command line). Raises ConfigError.
+    last (command line). `known_feeds`: names of feeds there are beside the default's. Raises
+    ConfigError.
     """
-    base = default_path()
-    files = [base]
-    merged = _read(base)
-    user = find_user_file(explicit)
-    if user is not None:
-        own = _read(user)
-        merged = merge(merged, own)
-        files.append(user)
-    if overrides:
-        merged = merge(merged, overrides)
-    return parse(merged, str(files[-1])), files
+    layers = read_layers(explicit, overrides)
+    files = [Path(layer.name) for layer in layers if layer.name != COMMAND_LINE]
+    return combine(layers, known_feeds), files
+
+
+def read_layers(
+    explicit: str | Path | None = None, overrides: dict[str, Any] | None = None
+) -> list[Layer]:
+    """The default, the user's file and the command line's settings, least first."""
+    files = [default_path(), find_user_file(explicit)]
+    layers = [Layer(str(path), read(path)) for path in files if path is not None]
+    return [*layers, Layer(COMMAND_LINE, overrides)] if overrides else layers
+
+
+def combine(layers: Sequence[Layer], known_feeds: Collection[str] = ()) -> Config:
+    """One typed config of all layers; the first is the default and fixes which names there are."""
+    for layer in layers[1:]:
+        _check_closed(layer, layers[0].values, known_feeds)
+    merged = reduce(merge, (layer.values for layer in layers))
+    return _typed(merged, lambda keys: origin(layers, keys))
+
+
+def choose(
+    layers: Sequence[Layer], symbols: Sequence[str] = (), feeds: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Overrides that keep only these symbols and feeds; a known symbol keeps its class.
+
+    Raises ConfigError for a feed that is not in the config.
+    """
+    merged = reduce(merge, (layer.values for layer in layers))
+    out: dict[str, Any] = {}
+    if symbols:
+        listed = merged.get("symbols") or []
+        known = {e["id"]: e for e in listed if isinstance(e, dict) and "id" in e}
+        out["symbols"] = [known.get(s.upper(), {"id": s.upper()}) for s in symbols]
+    if feeds:
+        there = merged.get("feeds") or {}
+        if unknown := set(feeds) - set(there):
+            raise ConfigError(f"--feeds: no feed {min(unknown)}; there is {', '.join(there)}")
+        out["feeds"] = {name: {"enabled": name in feeds} for name in there}
+    return out
 
 
 def parse(raw: dict[str, Any], source: str) -> Config:
     """Typed config of plain data; raises ConfigError naming `source` and the key."""
+    return _typed(raw, lambda keys: source)
+
+
+def _typed(raw: dict[str, Any], source_of: Callable[[Keys], str]) -> Config:
     try:
         return msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {_sentence(str(error))}") from None
+        fault = find_fault(Config, raw) or ((), str(error))
+    except RecursionError:
+        fault = (), "an alias refers to itself; write its values out"
+    keys, sentence = fault
+    raise ConfigError(f"{source_of(keys)}: {dotted(keys)}: {sentence}")
+
+
+def origin(layers: Sequence[Layer], keys: Keys) -> str:
+    """The last layer that says something about a key; the last file where none does."""
+    for layer in reversed(layers):
+        if _holds(layer.values, keys):
+            return layer.name
+    return [layer.name for layer in layers if layer.name != COMMAND_LINE][-1]
+
+
+def in_force(config: Config, layers: Sequence[Layer]) -> dict[str, tuple[Any, str]]:
+    """Every value by its dotted key, with the layer it came from."""
+    out: dict[str, tuple[Any, str]] = {}
+
+    def visit(value: Any, keys: Keys) -> None:
+        if isinstance(value, dict) and value:
+            for key, item in value.items():
+                visit(item, (*keys, key))
+        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            for n, item in enumerate(value):
+                visit(item, (*keys, n))
+        else:
+            said = any(_holds(layer.values, keys) for layer in layers)
+            out[dotted(keys)] = value, origin(layers, keys) if said else BUILT_IN
+
+    visit(msgspec.to_builtins(config), ())
+    return out
+
+
+def _holds(values: Any, keys: Keys) -> bool:
+    return _find(values, keys) is not _MISSING
+
+
+def _find(values: Any, keys: Keys) -> Any:
+    for key in keys:
+        try:
+            values = values[key]
+        except (KeyError, IndexError, TypeError):
+            return _MISSING
+    return values
+
+
+def _check_closed(layer: Layer, default: dict[str, Any], extra: Collection[str]) -> None:
+    """Refuse keys that the default does not have, in the mappings that CLOSED names."""
+    for pattern in CLOSED:
+        for keys in _places(layer.values, pattern.split(".")):
+            own, known = _find(layer.values, keys), _find(default, keys)
+            if not (isinstance(own, dict) and isinstance(known, dict)):
+                continue
+            allowed = sorted({*known, *(extra if keys == ("feeds",) else ())})
+            for key in own:
+                if key not in allowed:
+                    place = dotted((*keys, str(key)))
+                    raise ConfigError(f"{layer.name}: {place}: {no_such_key(allowed)}")
+
+
+def _places(values: Any, pattern: Sequence[str], at: Keys = ()) -> Iterator[Keys]:
+    """Where a pattern with '*' for any key leads in nested mappings."""
+    if not pattern:
+        yield at
+    elif isinstance(values, dict):
+        for key in values if pattern[0] == "*" else {pattern[0]} & values.keys():
+            yield from _places(values[key], pattern[1:], (*at, key))
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -231,51 +362,3 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(old, dict) and isinstance(value, dict)
         out[key] = merge(old, value) if both else value  # type: ignore[arg-type]
     return out
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f"{path}:{where} {problem}; mend the YAML there") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
-    if raw is None:
-        return {}
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: the top level must be keys with values, such as 'log:'")
-    return raw
-
-
-_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
-
-
-def _sentence(message: str) -> str:
-    """msgspec's 'Expected ... - at `$.a.b`' as 'a.b: ...', with the keys that are allowed there."""
-    found = _AT.match(message)
-    what, path = (found["what"], found["path"]) if found else (message, None)
-    path = path or ""
-    if unknown := re.match(r"Object contains unknown field `(.*)`", what):
-        key = f"{path}.{unknown[1]}".strip(".")
-        return f"{key}: no such key; allowed here: {', '.join(_allowed(path))}"
-    if missing := re.match(r"Object missing required field `(.*)`", what):
-        return f"{path}.{missing[1]}".strip(".") + ": missing; add it"
-    what = what[:1].lower() + what[1:]
-    return f"{path or 'top level'}: {what}"
-
-
-def _allowed(path: str) -> list[str]:
-    """Field names of the struct at a dotted path of the config."""
-    kind: Any = Config
-    for part in [p for p in re.split(r"\.|\[.*?\]", path) if p]:
-        fields = {f.encode_name: f.type for f in msgspec.structs.fields(kind)}
-        kind = fields.get(part, FeedConfig if kind is Config else None)
-        kind = {"symbols": SymbolEntry, "feeds": FeedConfig, "categories": ModeWeights}.get(
-            part, kind
-        )
-        if not (isinstance(kind, type) and issubclass(kind, Struct)):
-            return []
-    return [f.encode_name for f in msgspec.structs.fields(kind)]

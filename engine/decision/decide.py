@@ -1,0 +1,186 @@
+"""One engine step: cards over the view, scores, and each mode's decision on its own cycle."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.cards.card import CATEGORIES, Card
+from engine.clock import NS
+from engine.config import MODES, Config
+from engine.decision import composite, ladder
+from engine.decision.composite import Composition, Weights
+from engine.decision.normalise import Lanes, Normaliser
+from engine.decision.timeframes import Readings, read, scores
+from engine.market.view import WINDOWS, Array, View
+
+STEP_S = 10
+STEP_NS = STEP_S * NS
+# Inputs that candle history feeds, so that cards needing only these can be warmed from it.
+BACKFILLED = frozenset({"bars", "trades"})
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one mode decided at `ts` (ns) for all symbols; arrays over symbols."""
+
+    ts: int
+    mode: str
+    parts: Composition
+    readings: Readings
+    conviction: Array
+    agreement: Array
+    windows: Array
+    decision: tuple[str, ...]
+    state: tuple[str, ...]
+    category_state: tuple[tuple[str, ...], ...]
+
+
+class Decider:
+    """Holds what decisions remember: normalisers, the decision before, the weights in force.
+
+    `fed`: inputs that an enabled feed provides, per symbol; a card whose needs are not all fed
+    is one the symbol cannot have.
+    """
+
+    def __init__(self, config: Config, cards: Sequence[Card],
+                 fed: Mapping[str, frozenset[str]]) -> None:  # fmt: skip
+        self.config = config
+        self.cards = tuple(cards)
+        self.symbols = tuple(i.id for i in config.instruments)
+        self.lanes = Lanes(config, self.cards)
+        self.normaliser = Normaliser(self.lanes, self.cards, len(self.symbols))
+        self.can_have = self._possible(fed)
+        self.weights = {mode: self._weights(mode) for mode in MODES}
+        self.last: dict[str, Decision] = {}
+        self.readings: dict[str, Readings] = {}
+        self.raw: Array = np.full((len(WINDOWS), len(self.cards), len(self.symbols)), np.nan)
+        self._level = np.array([card.level for card in self.cards], dtype=bool)
+
+    def _possible(self, fed: Mapping[str, frozenset[str]]) -> Mask:
+        return np.array(
+            [[set(card.needs) <= fed.get(symbol, frozenset()) for symbol in self.symbols]
+             for card in self.cards], dtype=bool
+        )  # fmt: skip
+
+    def _weights(self, mode: str) -> Weights:
+        config = self.config
+        priors = [config.class_priors.get(i.group, {}) for i in config.instruments]
+        category = np.array(
+            [[config.category_weight(c.id, mode) * prior.get(c.id, 1.0) for prior in priors]
+             for c in CATEGORIES]
+        )  # fmt: skip
+        member = np.array(
+            [[float(card.category == c.id) for card in self.cards] for c in CATEGORIES]
+        )
+        card = np.array([c.prior for c in self.cards])
+        weight = composite.spread_weights(category, card, member, self.can_have)
+        return Weights(card=weight, prior=weight, category=category, member=member,
+                       can_have=self.can_have)  # fmt: skip
+
+    def fresh_normaliser(self) -> Normaliser:
+        """An empty one of the same lanes, for `warm`."""
+        return Normaliser(self.lanes, self.cards, len(self.symbols))
+
+    def warm(self, normaliser: Normaliser, view: View, seconds: float) -> None:
+        """Show it the candle-fed cards of a past instant; decides nothing."""
+        raw = self._compute(view, [set(c.needs) <= BACKFILLED for c in self.cards])
+        places = np.array([WINDOWS.index(w) for w in view.windows])
+        normaliser.update(raw, view.now, seconds, places)
+
+    def step(self, view: View, ages: Mapping[str, Array]) -> list[Decision]:
+        """Take one step; returns the decisions that were due, shortest mode first.
+
+        `ages`: input -> seconds since its last data per symbol, NaN where there was none.
+        """
+        self.raw = self._compute(view, [True] * len(self.cards))
+        by_lane = scores(self.normaliser.update(self.raw, view.now, STEP_S))
+        enough = self.normaliser.sufficiency()
+        fresh = self._freshness(ages)
+        made = []
+        for mode, lanes, weights in zip(MODES, self.lanes.slices, self.lanes.weights, strict=True):
+            readings = read(by_lane[lanes], enough[lanes], weights, fresh, self._level,
+                            self.config.decision.dead_band)  # fmt: skip
+            self.readings[mode] = readings
+            if self._due(mode, view.now):
+                decision = self._decide(mode, readings, weights, view.now)
+                if mode in self.last or not np.isnan(decision.parts.bias).all():
+                    self.last[mode] = decision
+                    made.append(decision)
+        return made
+
+    def _due(self, mode: str, now: int) -> bool:
+        cycle = self.config.modes[mode].every * NS
+        return now % cycle == 0 or mode not in self.last
+
+    def _compute(self, view: View, wanted: Sequence[bool]) -> Array:
+        out = np.full((len(view.windows), len(self.cards), len(self.symbols)), np.nan)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            for place, (card, use) in enumerate(zip(self.cards, wanted, strict=True)):
+                if use:
+                    out[:, place] = card.compute(view)
+        out[np.isinf(out)] = np.nan
+        return out
+
+    def _freshness(self, ages: Mapping[str, Array]) -> Array:
+        """1 up to the input's silence limit, falling to 0 at three times it; least of its needs."""
+        limits = self.config.freshness
+        unknown = np.full(len(self.symbols), np.nan)
+        fresh = {}
+        for need in {need for card in self.cards for need in card.needs}:
+            limit = limits.get(need, 60.0)
+            value = np.clip((3 * limit - ages.get(need, unknown)) / (2 * limit), 0.0, 1.0)
+            fresh[need] = np.nan_to_num(value)
+        return np.where(
+            self.can_have,
+            [np.min([fresh[n] for n in card.needs], axis=0) for card in self.cards],
+            0.0,
+        )
+
+    def _decide(self, mode: str, readings: Readings, weights: Array, now: int) -> Decision:
+        rules, gain = self.config.decision, self.config.modes[mode].gain
+        table = self.weights[mode]
+        parts = composite.compose(readings.score, readings.confidence, readings.conflicted, table,
+                                  gain, rules.min_cards, rules.min_coverage)  # fmt: skip
+        windows = composite.window_bias(readings, table, gain)
+        agreement, conflicted, side = composite.window_agreement(
+            parts.bias, windows, weights, rules.dead_band
+        )
+        before = self.last[mode].decision if mode in self.last else ("WAIT",) * len(self.symbols)
+        capped = conflicted | (parts.coverage < 0.5)
+        words = tuple(
+            ladder.climb(float(bias), old, rules.ladder, rules.hysteresis, rules.edges, None,
+                         bool(cap))
+            for bias, old, cap in zip(parts.bias, before, capped, strict=True)
+        )  # fmt: skip
+        return Decision(
+            ts=now,
+            mode=mode,
+            parts=parts,
+            readings=readings,
+            conviction=composite.conviction(readings, table, parts, rules.state_cuts[0]),
+            agreement=agreement,
+            windows=side,
+            decision=words,
+            state=tuple(
+                "NOT_AVAILABLE" if np.isnan(b) else ladder.state(float(b), bool(c),
+                                                                 rules.state_cuts)
+                for b, c in zip(parts.bias, conflicted, strict=True)
+            ),
+            category_state=_category_states(parts, rules.state_cuts),
+        )  # fmt: skip
+
+
+def _category_states(parts: Composition, cuts: tuple[float, float]) -> tuple[tuple[str, ...], ...]:
+    """State of each category for each symbol, [category][symbol]."""
+    rows = zip(parts.category_score, parts.category_conflicted, strict=True)
+    return tuple(
+        tuple(
+            "NOT_AVAILABLE" if np.isnan(score) else ladder.state(100 * float(score), bool(torn),
+                                                                 cuts)
+            for score, torn in zip(*row, strict=True)
+        )
+        for row in rows
+    )  # fmt: skip

@@ -1,0 +1,125 @@
+"""Raw measures into scores: each over its own rolling scale, whatever its unit.
+
+State is one lane a (mode, window) pair, card and symbol; a step costs the same at any look-back.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.cards.card import Card
+from engine.clock import NS
+from engine.config import Config
+from engine.market.view import WINDOWS, Array
+
+MIN_WINDOWS = 30
+TINY = 1e-12
+PLACE = {window.name: n for n, window in enumerate(WINDOWS)}
+
+
+class Lanes:
+    """The (mode, window) pairs of the config: which, how weighted, how far they look back."""
+
+    def __init__(self, config: Config, cards: Sequence[Card]) -> None:
+        self.window: list[int] = []
+        self.slices: list[slice] = []
+        self.weights: list[Array] = []
+        look_back = []
+        cadence = np.array([card.cadence for card in cards])
+        for mode in config.modes_in_order:
+            names = [w.name for w in WINDOWS if w.name in mode.windows]
+            first = len(self.window)
+            for name in names:
+                self.window.append(PLACE[name])
+                own = np.maximum(WINDOWS[PLACE[name]].span, cadence)
+                look_back.append(np.maximum(mode.lookback, MIN_WINDOWS * own))
+            self.slices.append(slice(first, len(self.window)))
+            self.weights.append(np.array([mode.windows[n] for n in names]))
+        spans = np.array([WINDOWS[w].span for w in self.window], dtype=float)
+        self.look_back = np.stack(look_back)
+        self.unit = np.maximum(spans[:, None], cadence)
+        self.exists = cadence <= spans[:, None]
+
+
+class Normaliser:
+    """Rolling centre and scale per lane; DESIGN section 4 items 2 and 8.
+
+    The scale is the root mean square (about the rolling mean for `centred` cards) under weights
+    that fall exponentially with elapsed time, with the same mean age as a window of the look-back
+    would have. Reads and updates are one step: a value is part of its own scale. `past`, where
+    set, is the state that history left behind; it ages along and may be replaced.
+    """
+
+    def __init__(self, lanes: Lanes, cards: Sequence[Card], symbols: int) -> None:
+        shape = (len(lanes.window), len(cards), symbols)
+        self.lanes = lanes
+        self.past: Normaliser | None = None
+        self._weight = np.zeros(shape)
+        self._sum = np.zeros(shape)
+        self._square = np.zeros(shape)
+        self._last = np.zeros(shape, dtype=np.int64)
+        self.seen = np.zeros(shape)
+        self._centred = np.array([c.scale == "centred" for c in cards])[:, None]
+        self._fixed = np.array([c.scale == "fixed" for c in cards])[:, None]
+        self._unit = np.array([c.unit for c in cards])[:, None]
+
+    def update(self, raw: Array, now: int, seconds: float,
+               windows: NDArray[np.int64] | None = None) -> Array:  # fmt: skip
+        """Take in (windows, cards, symbols) seen at `now`, `seconds` after the ones before.
+
+        `windows`: which windows the first axis holds, all of them when None. Returns
+        (lanes, cards, symbols) normalised values, NaN for lanes without a value.
+        """
+        at = np.full(len(WINDOWS), -1)
+        at[np.arange(len(WINDOWS)) if windows is None else windows] = np.arange(len(raw))
+        place = at[self.lanes.window]
+        x = np.where((place >= 0)[:, None, None], raw[place], np.nan)
+        x = np.where(self.lanes.exists[:, :, None], x, np.nan)
+        known = ~np.isnan(x)
+        value = np.where(known, x, 0.0)
+        tau = self.lanes.look_back[:, :, None] / 2
+        gap = np.where(self._last > 0, (now - self._last) / NS, 0.0)
+        decay = np.where(known, np.exp(-gap / tau), 1.0)
+        fresh = np.where(known, seconds, 0.0)
+        self._weight = self._weight * decay + fresh
+        self._sum = self._sum * decay + fresh * value
+        self._square = self._square * decay + fresh * value * value
+        self._last = np.where(known, now, self._last)
+        self.seen = np.minimum(self.seen + fresh, self.lanes.look_back[:, :, None])
+        return self._normalise(x)
+
+    def _normalise(self, x: Array) -> Array:
+        weight, total, square = self._with_past()
+        weight = np.maximum(weight, TINY)
+        mean = total / weight
+        centre = np.where(self._centred, mean, 0.0)
+        spread = square / weight - centre * (2 * mean - centre)
+        # Rounding leaves a residue of the mean square; below it there is no scale to speak of.
+        usable = self._fixed | (spread > 1e-12 * square / weight)
+        scale = np.where(self._fixed, self._unit, np.sqrt(np.maximum(spread, 0.0)))
+        offset = np.where(self._fixed, x, x - centre)
+        flat = np.where(np.isnan(x), np.nan, 0.0)
+        out: Array = np.where(usable, offset / np.where(usable, scale, 1.0), flat)
+        return out
+
+    def _with_past(self) -> tuple[Array, Array, Array]:
+        past = self.past
+        if past is None:
+            return self._weight, self._sum, self._square
+        gap = np.maximum(self._last - past._last, 0) / NS
+        both = (self._last > 0) & (past._last > 0)
+        decay = np.where(both, np.exp(-gap / (self.lanes.look_back[:, :, None] / 2)), 1.0)
+        return (
+            self._weight + decay * past._weight,
+            self._sum + decay * past._sum,
+            self._square + decay * past._square,
+        )
+
+    def sufficiency(self) -> Array:
+        """n / (n + 30) per lane, n independent samples seen."""
+        seen = self.seen if self.past is None else self.seen + self.past.seen
+        seen = np.minimum(seen, self.lanes.look_back[:, :, None])
+        n = seen / self.lanes.unit[:, :, None]
+        out: Array = n / (n + 30)
+        return out

@@ -1,0 +1,65 @@
+"""What the rings sum: field names, their places and quanta. `trades` come with candles too."""
+
+import numpy as np
+
+from engine.market.view import Array
+
+CENT = 2.0**-7
+FINE = 2.0**-24
+COARSE = 2.0**-4
+
+# Kept in every ring, and filled from candles: taker notional, trade price x notional, seconds.
+FLOW = {"buy": CENT, "sell": CENT, "vwap": CENT, "covered": FINE}
+
+# Only from a live tape.
+TAPE = {
+    "buys": 1.0,
+    "sells": 1.0,
+    "big_buy": CENT,
+    "big_sell": CENT,
+    "bunched_buy": CENT,
+    "bunched_sell": CENT,
+    "large_buy": CENT,
+    "large_sell": CENT,
+    "small_buy": CENT,
+    "small_sell": CENT,
+    "sized": FINE,
+}
+
+# Summed over one book sample a second, to be divided by the number of samples.
+SAMPLED = {
+    **dict.fromkeys(("bid_10", "ask_10", "bid_50", "ask_50", "bid_100", "ask_100"), COARSE),
+    **dict.fromkeys(("band_10", "band_50", "band_100"), FINE),
+    "tilt": FINE,
+    "spread": FINE,
+    "top": COARSE,
+    "bid_wall": COARSE,
+    "ask_wall": COARSE,
+    "bid_thin": FINE,
+    "ask_thin": FINE,
+}
+
+# Summed over the samples that had a wall.
+WALLED = dict.fromkeys(
+    ("bid_wall_distance", "ask_wall_distance", "bid_wall_life", "ask_wall_life"), FINE
+)
+
+BOOK = {
+    **SAMPLED,
+    **WALLED,
+    "ofi": COARSE,
+    **dict.fromkeys(("bid_taken", "ask_taken", "bid_refill", "ask_refill"), COARSE),
+    "samples": 1.0,
+    "bid_walls": 1.0,
+    "ask_walls": 1.0,
+}
+
+LIVE = {**TAPE, **BOOK}
+FLOW_AT = {name: place for place, name in enumerate(FLOW)}
+LIVE_AT = {name: place for place, name in enumerate(LIVE)}
+BOOK_AT = {name: LIVE_AT[name] for name in BOOK}
+
+
+def quanta(table: dict[str, float]) -> Array:
+    """The quanta of a table's fields, in order."""
+    return np.array(list(table.values()))

@@ -1,0 +1,180 @@
+"""Rings of fixed-length time cells per symbol: prices, and running totals of everything summed.
+
+Totals are kept cumulatively, so the sum over any stretch is one subtraction whatever its length.
+Each addition is first rounded to its field's quantum (a power of two), which makes the running
+totals exact: a stretch without flow sums to exactly zero, weeks later too. Rows are cells, so
+that reading a stretch touches whole cache lines.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.market.view import Array
+
+Index = NDArray[np.int64]
+
+OPEN, HIGH, LOW, CLOSE = range(4)
+
+
+class Totals:
+    """Running totals in `size` cells of `cell_ns`, shape (size, fields, symbols)."""
+
+    def __init__(self, cell_ns: int, size: int, quanta: Array, symbols: int) -> None:
+        self.cell_ns = cell_ns
+        self.size = size
+        self.head = -1
+        self._quanta = quanta[:, None]
+        self._cum = np.zeros((size, len(quanta), symbols))
+
+    def advance(self, cell: int) -> None:
+        """Make `cell` the newest, empty so far."""
+        if self.head >= 0:
+            newest = self._cum[self.head % self.size].copy()
+            for new in range(max(self.head + 1, cell - self.size + 1), cell + 1):
+                self._cum[new % self.size] = newest
+        self.head = max(self.head, cell)
+
+    def add(self, cell: int, amounts: Array) -> bool:
+        """Add (fields, symbols) to a cell; False when the ring no longer holds it."""
+        if cell > self.head:
+            self.advance(cell)
+        if cell <= self.head - self.size:
+            return False
+        rounded = np.round(amounts / self._quanta) * self._quanta
+        for later in range(cell, self.head + 1):
+            self._cum[later % self.size] += rounded
+        return True
+
+    def put(self, cells: Index, symbol: int, amounts: Array) -> None:
+        """Set whole cells (rising, all held) of one symbol; amounts (fields, cells)."""
+        first = int(cells[0])
+        rows = np.arange(first - 1, self.head + 1) % self.size
+        column = self._cum[rows, :, symbol]
+        change = np.zeros_like(column[1:])
+        at = cells - first
+        wanted = (np.round(amounts / self._quanta) * self._quanta).T
+        change[at] = wanted - np.diff(column, axis=0)[at]
+        self._cum[rows[1:], :, symbol] = column[1:] + np.cumsum(change, axis=0)
+
+    def sums(self, ends: Index, length: int) -> Array:
+        """Totals of the `length` cells before each exclusive end, (ends, fields, symbols).
+
+        NaN for stretches that begin before the ring does; the future of the head is empty.
+        """
+        last = np.minimum(ends - 1, self.head)
+        first = ends - 1 - length
+        held = (first > self.head - self.size) & (self.head >= 0)
+        # Cells from before the first advance hold zeros: nothing had happened yet.
+        out: Array = self._cum[last % self.size] - self._cum[np.minimum(first, self.head)
+                                                             % self.size]  # fmt: skip
+        if not held.all():
+            out[~held] = np.nan
+        return out
+
+
+class Prices:
+    """Open, high, low, close in `size` cells of `cell_ns`, (size, 4, symbols).
+
+    Unknown cells hold NaN open and close, high -inf and low +inf.
+    """
+
+    def __init__(self, cell_ns: int, size: int, symbols: int) -> None:
+        self.cell_ns = cell_ns
+        self.size = size
+        self.head = -1
+        self._unknown = np.array([np.nan, -np.inf, np.inf, np.nan])[:, None]
+        self.cells = np.repeat(np.tile(self._unknown, (size, 1, 1)), symbols, axis=2)
+        self._rolling: dict[int, Array] = {}
+        self._fresh: dict[int, int] = {}
+
+    def close(self, cell: int) -> Array:
+        """Last prices of a held cell, (symbols,)."""
+        out: Array = self.cells[cell % self.size, CLOSE]
+        return out
+
+    def advance(self, cell: int, carried: Array) -> None:
+        """Make `cell` the newest, starting at `carried` (symbols), NaN where nothing is live."""
+        if self.head < 0:
+            self.head = cell - 1
+        start = np.where(np.isnan(carried), self._unknown, carried)
+        for new in range(max(self.head + 1, cell - self.size + 1), cell + 1):
+            self.cells[new % self.size] = start
+        self.head = max(self.head, cell)
+
+    def trade(self, cell: int, symbols: Index, ohlc: Array, late: bool) -> None:
+        """Widen a cell by trades, (4, symbols given); late ones leave its open and close alone."""
+        self._changed(cell)
+        row = self.cells[cell % self.size]
+        fresh = np.isnan(row[CLOSE, symbols])
+        row[HIGH, symbols] = np.maximum(row[HIGH, symbols], ohlc[HIGH])
+        row[LOW, symbols] = np.minimum(row[LOW, symbols], ohlc[LOW])
+        row[OPEN, symbols] = np.where(fresh, ohlc[OPEN], row[OPEN, symbols])
+        keep = ~fresh if late else np.zeros_like(fresh)
+        row[CLOSE, symbols] = np.where(keep, row[CLOSE, symbols], ohlc[CLOSE])
+
+    def carry(self, cell: int, symbols: Index) -> None:
+        """A late first trade makes the price known in the cells opened after it."""
+        self._changed(cell)
+        price = self.cells[cell % self.size, CLOSE]
+        for later in range(cell + 1, self.head + 1):
+            row = self.cells[later % self.size]
+            unknown = symbols[np.isnan(row[CLOSE, symbols])]
+            row[:, unknown] = price[unknown]
+
+    def put(self, cells: Index, symbol: int, ohlc: Array) -> None:
+        """Set whole cells of one symbol; ohlc (4, cells)."""
+        self._changed(int(cells[0]))
+        self.cells[cells % self.size, :, symbol] = ohlc.T
+
+    def stretches(self, ends: Index, length: int) -> Array:
+        """OHLC of the `length` cells before each end, (ends, 4, symbols).
+
+        Open is the first known price of the stretch, close the last; NaN where none is known.
+        """
+        first, last = ends - length, ends - 1
+        held = (first > self.head - self.size) & (last <= self.head)
+        out = self.cells[last % self.size]
+        out[:, OPEN] = self.cells[first % self.size, OPEN]
+        if length > 1:
+            out[:, HIGH : LOW + 1] = self._extremes(length)[last % self.size]
+        out[~held] = self._unknown
+        known = np.isfinite(out[:, HIGH])
+        out[:, HIGH : LOW + 1][~np.stack([known, known], axis=1)] = np.nan
+        for place, step in ((OPEN, 1), (CLOSE, -1)):
+            n, s = np.nonzero(np.isnan(out[:, place]) & known)
+            if len(n):
+                rows = (first[n, None] + np.arange(length)[::step]) % self.size
+                values = self.cells[rows, place, s[:, None]]
+                out[n, place, s] = values[np.arange(len(n)), (~np.isnan(values)).argmax(axis=1)]
+        return out
+
+    def _extremes(self, length: int) -> Array:
+        """High and low over the `length` cells up to each held one, (size, 2, symbols).
+
+        Kept from call to call; only rows from the first changed cell on are made anew, by
+        doubling the reach (1, 2, 4 ... cells), whatever the length.
+        """
+        kept = self._rolling.get(length)
+        if kept is None:
+            kept = self._rolling[length] = np.empty((self.size, 2, self.cells.shape[2]))
+            self._fresh[length] = self.head - self.size
+        start = max(self._fresh[length] + 1, self.head - self.size + 1)
+        if start <= self.head:
+            reach = np.arange(start - length + 1, self.head + 1)
+            taken = self.cells[reach % self.size, HIGH : LOW + 1]
+            taken[:, 1] *= -1.0
+            done = 1
+            while done < length:
+                hop = min(done, length - done)
+                taken[hop:] = np.maximum(taken[hop:], taken[:-hop])
+                done += hop
+            rows = taken[length - 1 :]
+            rows[:, 1] *= -1.0
+            kept[reach[length - 1 :] % self.size] = rows
+        # The newest cell still moves; everything before it is done.
+        self._fresh[length] = self.head - 1
+        return kept
+
+    def _changed(self, cell: int) -> None:
+        for length, fresh in self._fresh.items():
+            self._fresh[length] = min(fresh, cell - 1)

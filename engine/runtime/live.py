@@ -1,0 +1,187 @@
+"""The live engine: sessions bring frames, a timer runs the steps that silence would delay."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.clock import NS, Clock, WallClock
+from engine.config import Config
+from engine.decision.decide import Decision
+from engine.events import FeedStatus
+from engine.feeds.feed import Feed, Frame, Request, build_feed
+from engine.feeds.session import Session
+from engine.runtime.pictures import Pictures
+from engine.runtime.pipeline import STATUS, Pipeline
+from engine.runtime.records import Archive
+from engine.snapshot import Detail, ModeOfData, Notice, Snapshot
+from engine.store.recordings import Recorder
+
+log = logging.getLogger(__name__)
+WARM_SLICE_NS = 8_000_000
+TICK_S = 0.05
+CHECK_S = 1.0
+TOP_UP_S = 20.0
+MIN_COVER_BPS = 12.0
+
+
+class Engine:
+    """Runs the feeds of the config; a SnapshotSource from before the first frame on."""
+
+    def __init__(self, config: Config, mode_of_data: ModeOfData = "live",
+                 clock: Clock | None = None, db: Path | None = None,
+                 record_to: Path | None = None) -> None:  # fmt: skip
+        self.config = config
+        self.clock = clock or WallClock()
+        feeds = {
+            name: build_feed(name, feed, config.instruments)
+            for name, feed in config.feeds.items()
+            if feed.enabled
+        }
+        self.pipeline = Pipeline(config, feeds, on_step=self._stepped)
+        self.pictures = Pictures(self.pipeline, mode_of_data)
+        self._archive = Archive(config, self.pipeline, mode_of_data, db) if db else None
+        self._recorder = Recorder(record_to, config.recording.level) if record_to else None
+        self._sessions = {name: self._session(name, feed) for name, feed in feeds.items()}
+        self._stop = asyncio.Event()
+        self._problem = ""
+
+    def _session(self, name: str, feed: Feed) -> Session:
+        return Session(feed, self.config.feeds[name], self.config.connection,
+                       self.pipeline.symbols, self.clock, self._frame,
+                       self._status)  # fmt: skip
+
+    def stop(self) -> None:
+        """End the run; history and recording are flushed."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Run until `stop` or cancellation. Raises StoreError when history cannot be opened."""
+        if self._archive is not None:
+            await self._archive.open()
+        jobs = [
+            *(session.run() for session in self._sessions.values()),
+            self._tick(), self._mend_books(), *(self._backfill(name) for name in self._sessions),
+        ]  # fmt: skip
+        tasks = [asyncio.create_task(job) for job in jobs]
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await self._watch(tasks, stopping)
+        finally:
+            for task in (*tasks, stopping):
+                task.cancel()
+            await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            if self._archive is not None:
+                await self._archive.close()
+            if self._recorder is not None:
+                await asyncio.to_thread(self._recorder.close)
+
+    async def _watch(
+        self, tasks: Sequence[asyncio.Task[None]], stopping: asyncio.Task[bool]
+    ) -> None:
+        """Wait for the stop; a job that fails ends the run with its error."""
+        pending: set[asyncio.Task[None]] = set(tasks)
+        while not stopping.done() and pending:
+            done, _ = await asyncio.wait({*pending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                task.result()
+                pending.discard(task)
+
+    # -- what sessions bring ---------------------------------------------------------------
+
+    def _frame(self, frame: Frame) -> None:
+        if self._recorder is not None:
+            self._recorder.put(frame)
+        self.pipeline.on_frame(frame)
+
+    def _status(self, status: FeedStatus) -> None:
+        if self._recorder is not None:
+            data = msgspec.json.encode(status).decode()
+            self._recorder.put(Frame(self.clock.now(), status.feed, STATUS, "", data))
+        self.pipeline.on_status(status)
+        if status.state in ("blocked", "limited", "error"):
+            text = f"{status.feed}: {status.state}, {status.note}"
+            log.warning("%s", text)
+            self.notice("warning", text)
+
+    def _stepped(self, now: int, decisions: list[Decision]) -> None:
+        for decision in decisions:
+            self.pictures.decided(decision)
+        if self._archive is not None:
+            self._archive.stepped(now, decisions)
+            if self._archive.problem and self._archive.problem != self._problem:
+                self.notice("error", self._archive.problem)
+            self._problem = self._archive.problem
+
+    def notice(self, severity: str, text: str) -> None:
+        """A line for the trader."""
+        self.pictures.notices.append(Notice(ts=self.clock.now(), severity=severity, text=text))
+
+    # -- jobs ------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        """Run the steps that are due even when no frame comes."""
+        self.pipeline.run_until(self.clock.now())
+        while True:
+            wait = (self.pipeline.next_due - self.clock.now()) / NS
+            await self.clock.sleep(max(TICK_S, wait))
+            self.pipeline.run_until(self.clock.now())
+
+    async def _mend_books(self) -> None:
+        """Ask for a fresh snapshot of every book that is broken, or whose known depth ran out."""
+        while True:
+            await self.clock.sleep(CHECK_S)
+            for (venue, symbol), listed in self.pipeline.market.listed.items():
+                book = listed.book
+                thin = book.synced and self.pipeline.market.cover(listed.index) < MIN_COVER_BPS
+                worn = thin and self.clock.now() - book.snapshot_at > 60 * NS
+                if symbol is not None and book.recv and (not book.synced or worn):
+                    for name, session in self._sessions.items():
+                        if self.pipeline.feeds[name].venue == venue:
+                            session.heal(symbol)
+
+    async def _backfill(self, name: str) -> None:
+        """History of one feed, then the warm-up, then whatever minutes turn out incomplete."""
+        feed, session = self.pipeline.feeds[name], self._sessions[name]
+        if not self.config.feeds[name].backfill:
+            return
+        requests = feed.backfill(self.clock.now(), self.pipeline.symbols)
+        first = [r for r in requests if r.purpose.endswith("first")]
+        for part in (first, [r for r in requests if r not in first]):
+            await session.fetch(part)
+            await self._warm()
+        while True:
+            await self.clock.sleep(TOP_UP_S)
+            await session.fetch(self._missing(feed))
+
+    def _missing(self, feed: Feed) -> list[Request]:
+        holes = self.pipeline.market.holes(self.clock.now())
+        return [r for symbol, start, end in holes for r in feed.top_up(start, end, [symbol])]
+
+    async def _warm(self) -> None:
+        """Warm the normalisers from candles, a few milliseconds at a time."""
+        end = self.clock.now() // (60 * NS) * 60 * NS
+        taken = self.clock.now()
+        for _ in self.pipeline.warm_up(end):
+            if self.clock.now() - taken > WARM_SLICE_NS:
+                await asyncio.sleep(0)
+                taken = self.clock.now()
+        self._status(FeedStatus(venue="", market="perp", symbol=None, ts=end,
+                                recv=self.clock.now(), feed="", connection="engine",
+                                state="warmed"))  # fmt: skip
+
+    # -- SnapshotSource --------------------------------------------------------------------
+
+    def latest(self) -> Snapshot:
+        """The picture as of now."""
+        return self.pictures.snapshot(self.clock.now())
+
+    def at(self, ns: int) -> Snapshot | None:
+        """A running engine keeps no past pictures; the history does."""
+        return None
+
+    def detail(self, symbol: str, parts: frozenset[str]) -> Detail:
+        """Readings, bars, tape, book of one symbol."""
+        return self.pictures.detail(symbol, parts)

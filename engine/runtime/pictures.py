@@ -1,0 +1,298 @@
+"""Snapshots and details: the pipeline's state as the immutable structs that screens read."""
+
+from collections import deque
+from math import ceil, isnan, log10
+
+import numpy as np
+
+from engine.cards.card import CATEGORIES
+from engine.clock import NS
+from engine.config import MODES
+from engine.decision.decide import Decision
+from engine.decision.timeframes import ABSENT, STEPS
+from engine.market.market import Listed
+from engine.market.view import WINDOWS, Array
+from engine.runtime.health import feed_health
+from engine.runtime.inputs import ages
+from engine.runtime.pipeline import Pipeline
+from engine.snapshot import (
+    Bar,
+    CategoryInfo,
+    CategoryLine,
+    Composite,
+    Detail,
+    FeedHealth,
+    ModeOfData,
+    Notice,
+    Price,
+    Print,
+    Reading,
+    Snapshot,
+    SymbolState,
+)
+
+HISTORY = 120
+INFOS = tuple(CategoryInfo(id=c.id, name=c.name, group=c.group) for c in CATEGORIES)
+
+
+def known(value: float) -> float | None:
+    """None for NaN."""
+    return None if isnan(value) else float(value)
+
+
+class Pictures:
+    """Builds snapshots; keeps the bias histories that sparklines need."""
+
+    def __init__(self, pipeline: Pipeline, mode_of_data: ModeOfData) -> None:
+        self.pipeline = pipeline
+        self.mode_of_data = mode_of_data
+        self.notices: deque[Notice] = deque(maxlen=50)
+        self._history: dict[tuple[str, str], deque[float | None]] = {}
+        undecided = {m: [self._undecided(m) for _ in pipeline.symbols] for m in MODES}
+        self._composites: dict[str, list[Composite]] = undecided
+
+    def decided(self, decision: Decision) -> None:
+        """Take in a mode's new decision."""
+        self._composites[decision.mode] = [
+            self._composite(decision, s) for s in range(len(self.pipeline.symbols))
+        ]
+
+    def snapshot(self, now: int, speed: float | None = None, progress: float | None = None,
+                 finished: bool = False) -> Snapshot:  # fmt: skip
+        """The picture as of `now` (ns of the engine's clock)."""
+        pipeline = self.pipeline
+        market = pipeline.market
+        symbols = []
+        for place, instrument in enumerate(pipeline.config.instruments):
+            listed = market.listed.get((market.reference, instrument.id))
+            symbols.append(self._symbol(instrument.id, instrument.group, place, listed, now))
+        return Snapshot(
+            number=market.events + pipeline.steps + len(self.notices) + int(finished),
+            step=pipeline.steps,
+            mode_of_data=self.mode_of_data,
+            ts=now,
+            step_ts=pipeline.step_ts,
+            symbols=tuple(symbols),
+            categories=INFOS,
+            feeds=self.feeds(now),
+            speed=speed,
+            progress=progress,
+            finished=finished,
+            notices=tuple(self.notices),
+        )
+
+    def feeds(self, now: int) -> dict[str, FeedHealth]:
+        """Health of every feed."""
+        return {name: feed_health(self.pipeline, name, now) for name in self.pipeline.feeds}
+
+    def _symbol(self, symbol: str, group: str, place: int, listed: Listed | None,
+                now: int) -> SymbolState:  # fmt: skip
+        recv = listed.recv if listed is not None else {}
+        heard = max(recv.values(), default=0)
+        if listed is not None and listed.book.synced:
+            heard = max(heard, listed.book.recv)
+        funding = listed.funding if listed is not None else None
+        longs, shorts = _liquidated(listed, now)
+        return SymbolState(
+            id=symbol,
+            group=group,
+            price=self._price(place, listed, (now - heard) / NS if heard else None, now),
+            modes={mode: self._composites[mode][place] for mode in MODES},
+            funding_8h=funding.rate_8h if funding is not None else None,
+            oi_change_1h=_interest_change(listed, now),
+            long_liquidated=longs,
+            short_liquidated=shorts,
+            ages={need: max(now - at, 0) / NS for need, at in recv.items()},
+        )
+
+    def _price(self, place: int, listed: Listed | None, age: float | None, now: int) -> Price:
+        last = listed.last.price if listed is not None and listed.last is not None else None
+        quote = listed.quote if listed is not None else None
+        change = None
+        prices = self.pipeline.market.history.prices[60]
+        cell = now // (60 * NS) - 1440
+        if last is not None and prices.head - prices.size < cell <= prices.head:
+            before = float(prices.close(cell)[place])
+            change = None if isnan(before) else (last / before - 1) * 100
+        tick = listed.book.tick if listed is not None else 0.0
+        return Price(
+            last=last,
+            bid=quote.bid if quote is not None else None,
+            ask=quote.ask if quote is not None else None,
+            change_24h=change,
+            age=max(age, 0.0) if age is not None else None,
+            decimals=decimals(last, tick),
+        )
+
+    def _undecided(self, mode: str) -> Composite:
+        decider = self.pipeline.decider
+        place = len(CATEGORIES)
+        member = decider.weights[mode].member
+        totals = [int(member[n] @ decider.can_have[:, 0]) for n in range(place)]
+        return Composite(
+            ts=0, bias=None, conviction=0.0, confidence=None, base_rate=None, calibrated=False,
+            decision="WAIT", state="NOT_AVAILABLE", agreement=None,
+            agreement_by_window=dict.fromkeys(self._windows(mode)), coverage=0.0, available=0,
+            total=int(decider.can_have[:, 0].sum()),
+            categories={
+                c.id: CategoryLine(score=None, state="NOT_AVAILABLE", contribution=None,
+                                   available=0, total=totals[n])
+                for n, c in enumerate(CATEGORIES)
+            },
+            adjustments={}, history=(),
+        )  # fmt: skip
+
+    def _windows(self, mode: str) -> list[str]:
+        chosen = self.pipeline.config.modes[mode].windows
+        return [w.name for w in WINDOWS if w.name in chosen]
+
+    def _composite(self, d: Decision, s: int) -> Composite:
+        history = self._history.setdefault(
+            (d.mode, self.pipeline.symbols[s]), deque(maxlen=HISTORY)
+        )
+        bias = known(d.parts.bias[s])
+        history.append(bias)
+        sides = [known(side) for side in d.windows[:, s]]
+        return Composite(
+            ts=d.ts,
+            bias=bias,
+            conviction=float(d.conviction[s]),
+            confidence=None,
+            base_rate=None,
+            calibrated=False,
+            decision=d.decision[s],
+            state=d.state[s],
+            agreement=known(d.agreement[s]),
+            agreement_by_window={
+                name: None if side is None else int(side)
+                for name, side in zip(self._windows(d.mode), sides, strict=True)
+            },
+            coverage=float(d.parts.coverage[s]),
+            available=int(d.parts.available[s]),
+            total=int(d.parts.possible[s]),
+            categories={
+                c.id: CategoryLine(
+                    score=known(d.parts.category_score[n, s]),
+                    state=d.category_state[n][s],
+                    contribution=known(d.parts.points[n, s]),
+                    available=int(d.parts.category_available[n, s]),
+                    total=int(d.parts.category_total[n, s]),
+                )
+                for n, c in enumerate(CATEGORIES)
+            },
+            adjustments={},
+            history=tuple(history),
+        )
+
+    # -- detail ----------------------------------------------------------------------------
+
+    def detail(self, symbol: str, parts: frozenset[str]) -> Detail:
+        """Readings, bars, tape and book of one symbol, as far as asked for."""
+        place = self.pipeline.symbols.index(symbol)
+        market = self.pipeline.market
+        listed = market.listed.get((market.reference, symbol))
+        tape = listed.tape if listed is not None and "tape" in parts else ()
+        book = listed.book if listed is not None and "book" in parts else None
+        whole = book is not None and book.synced
+        return Detail(
+            symbol=symbol,
+            readings={m: self._readings(m, place) for m in MODES} if "readings" in parts else {},
+            bars=self._bars(place) if "bars" in parts else (),
+            tape=tuple(Print(ts=t.ts, price=t.price, size=t.size, side=t.side) for t in tape),
+            bids=tuple(sorted(book.bids.items(), reverse=True)[:200]) if book and whole else (),
+            asks=tuple(sorted(book.asks.items())[:200]) if book and whole else (),
+            notes=() if whole or "book" not in parts else ("book: not synchronised",),
+        )
+
+    def _bars(self, place: int) -> tuple[Bar, ...]:
+        history = self.pipeline.market.history
+        prices = history.prices[60]
+        ends = np.arange(prices.head - 239, prices.head + 2)
+        ohlc = prices.stretches(ends, 1)[:, :, place]
+        flow = history.flow[60].sums(ends, 1)[:, :, place]
+        return tuple(
+            Bar(ts=int(end - 1) * 60 * NS, open=o, high=h, low=lo, close=c, buy=buy, sell=sell)
+            for end, (o, h, lo, c), (buy, sell, *_) in zip(ends, ohlc.tolist(), flow.tolist(),
+                                                          strict=True)
+            if not isnan(o)
+        )  # fmt: skip
+
+    def _readings(self, mode: str, s: int) -> tuple[Reading, ...]:
+        decider = self.pipeline.decider
+        found = decider.readings.get(mode)
+        if found is None:
+            return ()
+        decision = decider.last.get(mode)
+        table = decider.weights[mode]
+        names = self._windows(mode)
+        at = [n for n, w in enumerate(WINDOWS) if w.name in names]
+        old = ages(self.pipeline.market, self.pipeline.step_ts)
+        gap = int(self.pipeline.market.gap_at[s])
+        broken = gap > 0 and self.pipeline.step_ts - gap < WINDOWS[at[-1]].span * NS
+        out = []
+        for c, card in enumerate(decider.cards):
+            there = bool(found.score[c, s] != ABSENT)
+            score = float(found.score[c, s]) / STEPS if there else None
+            torn = bool(found.conflicted[c, s])
+            out.append(
+                Reading(
+                    card=card.id, name=card.name, category=card.category, available=there,
+                    raws={n: known(decider.raw[w, c, s]) for n, w in zip(names, at, strict=True)},
+                    scores={n: known(found.by_window[k, c, s]) for k, n in enumerate(names)},
+                    score=score,
+                    strength=abs(score or 0.0) * (0.5 if torn else 1.0),
+                    confidence=float(found.confidence[c, s]) / STEPS if there else 0.0,
+                    agreement=float(found.agreement[c, s]) if there else 0.0,
+                    state=_reading_state(score, torn, bool(found.neutral[c, s])),
+                    conflicted=torn,
+                    age=_oldest(card.needs, old, s),
+                    reliable="trades" not in card.needs or not broken,
+                    weight=float(table.card[c, s]),
+                    contribution=float(decision.parts.contribution[c, s]) if decision else 0.0,
+                )
+            )  # fmt: skip
+        return tuple(out)
+
+
+def _reading_state(score: float | None, torn: bool, neutral: bool) -> str:
+    if score is None:
+        return "NOT_AVAILABLE"
+    if torn:
+        return "CONFLICTED"
+    if neutral or score == 0:
+        return "NEUTRAL"
+    return "BULLISH" if score > 0 else "BEARISH"
+
+
+def _oldest(needs: tuple[str, ...], old: dict[str, Array], symbol: int) -> float | None:
+    """Age in s of a card's oldest input; None where one was never heard."""
+    each = [old[n][symbol] if n in old else np.nan for n in needs]
+    return known(float(np.max(each))) if each else None
+
+
+def _liquidated(listed: Listed | None, now: int) -> tuple[float | None, float | None]:
+    """USD of longs and shorts liquidated in the last hour; None where nothing ever told."""
+    if listed is None or "liq" not in listed.recv:
+        return None, None
+    recent = [x for x in listed.liquidations if now - x.ts < 3600 * NS]
+    return (
+        sum(x.usd for x in recent if x.position == "long"),
+        sum(x.usd for x in recent if x.position == "short"),
+    )
+
+
+def _interest_change(listed: Listed | None, now: int) -> float | None:
+    """Open interest now over an hour ago, minus 1; None without an hour of it."""
+    if listed is None or not listed.oi or now - listed.oi[0].ts < 3600 * NS:
+        return None
+    before = max((x for x in listed.oi if now - x.ts >= 3600 * NS), key=lambda x: x.ts)
+    return listed.oi[-1].base / before.base - 1 if before.base > 0 else None
+
+
+def decimals(price: float | None, tick: float) -> int:
+    """Decimals to show a price with: those of its tick, else six significant digits."""
+    if tick > 0:
+        return min(max(0, ceil(-log10(tick) - 1e-9)), 12)
+    if price is None or price <= 0:
+        return 2
+    return min(max(0, 5 - int(np.floor(log10(price)))), 12)

@@ -1,0 +1,190 @@
+"""The one path from frames to decisions: live, replay and tests differ only in who brings frames.
+
+Step k looks at k x 10 s and runs before the first frame received at or after k x 10 s + 0.25 s.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from engine.cards.card import registry
+from engine.clock import NS
+from engine.config import Config
+from engine.decision.decide import STEP_NS, Decider, Decision
+from engine.decision.normalise import Normaliser
+from engine.events import Event, FeedStatus
+from engine.feeds.feed import Context, DecodeError, Feed, Frame
+from engine.market.market import Market
+from engine.market.view import WINDOWS
+from engine.runtime.inputs import ages
+
+GRACE_NS = NS // 4
+STATUS = "status"
+SAMPLES = 20
+# How far back each window's normalisers are warmed, in seconds: about two look-backs, as far as
+# candles of 8 and 180 days reach.
+WARM_REACH = {"1m": 6 * 3600, "5m": 2 * 86400, "1h": 604800, "4h": 14 * 86400, "1d": 110 * 86400}
+
+
+class FeedTally:
+    """What the pipeline counts of one feed."""
+
+    __slots__ = ("bytes", "dropped", "events", "frames", "last", "rate", "rate_from", "samples")
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.bytes = 0
+        self.events = 0
+        self.last = 0
+        self.rate = 0.0
+        self.rate_from = (0, 0)
+        self.dropped: Counter[str] = Counter()
+        self.samples: deque[tuple[str, str]] = deque(maxlen=SAMPLES)
+
+
+class Pipeline:
+    """Frames in, market and decisions kept; `on_step` is told of every step's decisions."""
+
+    def __init__(self, config: Config, feeds: Mapping[str, Feed],
+                 on_step: Callable[[int, list[Decision]], None] | None = None) -> None:  # fmt: skip
+        self.config = config
+        self.feeds = dict(feeds)
+        self.symbols = tuple(i.id for i in config.instruments)
+        self.market = Market(self.symbols, config.market.reference_venue)
+        self.decider = Decider(config, registry(), fed_inputs(feeds.values(), self.symbols))
+        self.steps = 0
+        self.step_ts = 0
+        self.warmed = False
+        self.tallies = {name: FeedTally() for name in feeds}
+        self.transport: dict[tuple[str, str | None], FeedStatus] = {}
+        self.reconnects: Counter[str] = Counter()
+        self._on_step = on_step
+        self._next_step = 0
+        self._contexts: dict[tuple[str, str], Context] = {}
+        self._prepared: Normaliser | None = None
+
+    # -- frames ----------------------------------------------------------------------------
+
+    def on_frame(self, frame: Frame) -> None:
+        """Run the steps that are due, then decode the frame and apply its events."""
+        recv = frame.recv
+        if recv >= self._next_step + GRACE_NS:
+            self.run_until(recv)
+        if frame.connection == STATUS:
+            self._recorded_status(frame)
+            return
+        feed = self.feeds.get(frame.feed)
+        if feed is None:
+            return
+        context = self._contexts.get((frame.feed, frame.connection))
+        if context is None:
+            context = Context(recv)
+            self._contexts[frame.feed, frame.connection] = context
+        context.recv, context.url, context.symbol = recv, frame.url, frame.symbol
+        try:
+            events = feed.decode(frame.data, context)
+        except DecodeError as error:
+            self._drop(self.tallies[frame.feed], str(error), frame.data)
+            events = ()
+        self._take(frame.feed, recv, len(frame.data), events)
+
+    def on_events(self, feed: str, recv: int, size: int, events: Sequence[Event]) -> None:
+        """A frame that was decoded elsewhere: run the steps that are due, then apply."""
+        if recv >= self._next_step + GRACE_NS:
+            self.run_until(recv)
+        self._take(feed, recv, size, events)
+
+    def _take(self, feed: str, recv: int, size: int, events: Sequence[Event]) -> None:
+        tally = self.tallies[feed]
+        tally.frames += 1
+        tally.bytes += size
+        tally.last = recv
+        tally.events += len(events)
+        apply = self.market.apply
+        for event in events:
+            apply(event)
+
+    def _drop(self, tally: FeedTally, reason: str, data: bytes | str) -> None:
+        tally.dropped[reason] += 1
+        text = data if isinstance(data, str) else data[:200].decode(errors="replace")
+        tally.samples.append((reason, text[:200]))
+
+    def _recorded_status(self, frame: Frame) -> None:
+        try:
+            status = msgspec.json.decode(frame.data, type=FeedStatus)
+        except msgspec.DecodeError:
+            if tally := self.tallies.get(frame.feed):
+                self._drop(tally, "malformed status", frame.data)
+            return
+        if status.state == "warmed" and self._prepared is None:
+            for _ in self.warm_up(status.ts):
+                pass
+        self.on_status(status)
+
+    def on_status(self, status: FeedStatus) -> None:
+        """A change of transport: which stream, what happened."""
+        if status.state == "warmed":
+            self.decider.normaliser.past = self._prepared
+            self._prepared = None
+            self.warmed = True
+            return
+        before = self.transport.get((status.feed, status.stream))
+        if status.state == "connected" and before is not None and before.state == "closed":
+            self.reconnects[status.feed] += 1
+        self.transport[status.feed, status.stream] = status
+        self.market.apply(status)
+
+    # -- steps -----------------------------------------------------------------------------
+
+    def run_until(self, now: int) -> None:
+        """Run every step that was due before `now` (receive time)."""
+        if not self._next_step:
+            self._next_step = (now - GRACE_NS) // STEP_NS * STEP_NS + STEP_NS
+        while now >= self._next_step + GRACE_NS:
+            self._step(self._next_step)
+            self._next_step += STEP_NS
+
+    @property
+    def next_due(self) -> int:
+        """When the next step is due, in ns of the engine's clock; 0 before the first frame."""
+        return self._next_step + GRACE_NS if self._next_step else 0
+
+    def _step(self, now: int) -> None:
+        view = self.market.view(now)
+        decisions = self.decider.step(view, ages(self.market, now))
+        self.steps += 1
+        self.step_ts = now
+        for tally in self.tallies.values():
+            since, count = tally.rate_from
+            if since:
+                tally.rate = (tally.events - count) / ((now - since) / NS)
+            tally.rate_from = (now, tally.events)
+        if self._on_step is not None:
+            self._on_step(now, decisions)
+
+    # -- warm-up ---------------------------------------------------------------------------
+
+    def warm_up(self, end: int) -> Iterator[None]:
+        """Show history up to `end` (ns) to fresh normalisers, one instant a slice.
+
+        Each window is looked at every max(10 s, half of it). The result comes into force with
+        the status 'warmed', so that a replay of this run does the same at the same place.
+        """
+        fresh = self.decider.fresh_normaliser()
+        for window in WINDOWS:
+            every = max(10, window.span // 2)
+            reach = WARM_REACH.get(window.name, 0)
+            for at in range(end - reach * NS, end + 1, every * NS):
+                self.decider.warm(fresh, self.market.view(at, (window,)), every)
+                yield
+        self._prepared = fresh
+
+
+def fed_inputs(feeds: Iterable[Feed], symbols: tuple[str, ...]) -> dict[str, frozenset[str]]:
+    """Inputs per symbol that the feeds provide; `venues` once two of them bring trades."""
+    listed = list(feeds)
+    provided = {need for feed in listed for need in feed.provides}
+    if len({feed.venue for feed in listed if "trades" in feed.provides}) > 1:
+        provided.add("venues")
+    return dict.fromkeys(symbols, frozenset(provided))

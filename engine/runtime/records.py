@@ -1,0 +1,158 @@
+"""The pipeline's steps as history records, and the one writer that keeps them."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from engine.cards.card import CATEGORIES
+from engine.clock import NS
+from engine.config import MODES, Config
+from engine.decision.decide import Decision
+from engine.decision.timeframes import ABSENT, STEPS
+from engine.market.fields import LIVE_AT
+from engine.runtime.health import feed_health
+from engine.runtime.pipeline import Pipeline
+from engine.snapshot import ModeOfData
+from engine.store.history import History
+from engine.store.records import (
+    NONE,
+    BarRecord,
+    Batch,
+    CardFact,
+    Catalogue,
+    DecisionRecord,
+    HealthRecord,
+    Meta,
+    StepRecord,
+)
+from engine.version import VERSION
+
+MINUTE_NS = 60 * NS
+
+
+def catalogue(config: Config, pipeline: Pipeline) -> Catalogue:
+    """Everything the decisions of this run rest on beside the readings."""
+    decider = pipeline.decider
+    facts = {
+        "modes": msgspec.to_builtins(config.modes),
+        "decision": msgspec.to_builtins(config.decision),
+        "categories": msgspec.to_builtins(config.categories),
+        "class_priors": config.class_priors,
+    }
+    return Catalogue(
+        symbols=pipeline.symbols,
+        groups=tuple(i.group for i in config.instruments),
+        modes=MODES,
+        windows={m: {str(w): v for w, v in config.modes[m].windows.items()} for m in MODES},
+        categories=tuple(c.id for c in CATEGORIES),
+        cards=tuple(
+            CardFact(id=c.id, category=c.category, prior=c.prior, scope=c.scope, role=c.role,
+                     level=c.level)
+            for c in decider.cards
+        ),
+        facts=facts,
+        weights=np.array([[c.prior for c in decider.cards] for _ in MODES]),
+        have=decider.can_have,
+    )  # fmt: skip
+
+
+class Archive:
+    """Keeps each step of a pipeline in a database; never holds the pipeline up."""
+
+    def __init__(self, config: Config, pipeline: Pipeline, mode_of_data: ModeOfData,
+                 path: Path) -> None:  # fmt: skip
+        self.path = path
+        self._config = config
+        self._pipeline = pipeline
+        self._mode_of_data: ModeOfData = mode_of_data
+        self._history: History | None = None
+        self._minute = 0
+
+    async def open(self) -> None:
+        """Raises StoreError, or Locked when another process writes the database."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        meta = Meta(mode_of_data=self._mode_of_data, program=VERSION, opened=0)
+        self._history = await History.open(
+            self.path, meta, catalogue(self._config, self._pipeline), self._config.store
+        )
+
+    async def close(self) -> None:
+        """Write what waits and let the next writer in."""
+        if self._history is not None:
+            await self._history.close()
+
+    @property
+    def problem(self) -> str:
+        """The last write error as a sentence, empty when all is well."""
+        return self._history.problems.last if self._history is not None else ""
+
+    @property
+    def backlog(self) -> int:
+        """Steps not yet on disk."""
+        return self._history.backlog if self._history is not None else 0
+
+    def stepped(self, now: int, decisions: list[Decision]) -> None:
+        """Take down a step."""
+        if self._history is None:
+            return
+        readings = self._pipeline.decider.readings
+        bars, health = self._minutely(now)
+        self._history.put(
+            Batch(
+                step=StepRecord(ts=now, scores=np.stack([readings[m].score for m in MODES])),
+                decisions=tuple(_decision(d) for d in decisions),
+                bars=bars,
+                health=health,
+            )
+        )
+
+    def _minutely(self, now: int) -> tuple[tuple[BarRecord, ...], tuple[HealthRecord, ...]]:
+        minute = now // MINUTE_NS
+        if minute <= self._minute:
+            return (), ()
+        closed = minute - 1
+        self._minute = minute
+        health = []
+        for name in self._pipeline.feeds:
+            state = feed_health(self._pipeline, name, now)
+            health.append(
+                HealthRecord(ts=now, feed=name, state=state.state, frames=state.frames,
+                             dropped=state.dropped, gaps=state.gaps, resyncs=state.resyncs,
+                             reconnects=state.reconnects, lag=None)
+            )  # fmt: skip
+        return (self._bar(closed),), tuple(health)
+
+    def _bar(self, cell: int) -> BarRecord:
+        history = self._pipeline.market.history
+        ends = np.array([cell + 1])
+        ohlc = history.prices[60].stretches(ends, 1)[0]
+        flow = history.flow[60].sums(ends, 1)[0]
+        live = history.live[60].sums(ends, 1)[0]
+        return BarRecord(
+            ts=cell * MINUTE_NS, open=ohlc[0], high=ohlc[1], low=ohlc[2], close=ohlc[3],
+            buy=flow[0], sell=flow[1], trades=live[LIVE_AT["buys"]] + live[LIVE_AT["sells"]],
+        )  # fmt: skip
+
+
+def _decision(d: Decision) -> DecisionRecord:
+    sides = np.where(np.isnan(d.windows), NONE, d.windows).astype(np.int8)
+    return DecisionRecord(
+        ts=d.ts,
+        mode=MODES.index(d.mode),
+        bias=d.parts.bias,
+        conviction=d.conviction,
+        agreement=d.agreement,
+        coverage=d.parts.coverage,
+        decision=d.decision,
+        state=d.state,
+        windows=sides,
+        available=d.parts.available,
+        total=d.parts.possible,
+        confidence=np.where(d.readings.score == ABSENT, ABSENT, d.readings.confidence).astype(
+            np.int8
+        ),
+        conflicted=d.readings.conflicted,
+        beta=np.full(len(d.decision), STEPS),
+        lines={},
+    )
