@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.clock import NS, RecordedClock
+from engine.clock import RecordedClock, WallClock
 from engine.config import Config
 from engine.decision.decide import Decision
 from engine.feeds.feed import Frame, build_feed
@@ -39,7 +39,9 @@ class Replay:
         self.finished = False
         self._path = path
         self._clock = RecordedClock(speed)
-        self._archive = Archive(config, self.pipeline, self.mode_of_data, db) if db else None
+        self._archive = (
+            Archive(config, self.pipeline, self.mode_of_data, db, WallClock().now()) if db else None
+        )
         self._stopped = False
 
     @property
@@ -71,6 +73,8 @@ class Replay:
             if clock.early(recv) or clock.wall() - taken > SLICE_NS:
                 await clock.advance(recv)
                 await asyncio.sleep(0)
+                if self._archive is not None:
+                    await self._archive.keep_up()
                 taken = clock.wall()
             pipeline.on_events(line.feed or default, recv, len(line.data), events)
             if self._stopped:
@@ -108,9 +112,3 @@ class Replay:
     def detail(self, symbol: str, parts: frozenset[str]) -> Detail:
         """Readings, bars, tape, book of one symbol."""
         return self.pictures.detail(symbol, parts)
-
-
-def recorded_span(path: Path) -> float:
-    """Seconds between the first and the last frame of a recording."""
-    times = [line.recv for line in read_lines(path) if line.recv is not None]
-    return (max(times) - min(times)) / NS if times else 0.0

@@ -32,7 +32,7 @@ class Engine:
 
     def __init__(self, config: Config, mode_of_data: ModeOfData = "live",
                  clock: Clock | None = None, db: Path | None = None,
-                 record_to: Path | None = None) -> None:  # fmt: skip
+                 recorder: Recorder | None = None) -> None:  # fmt: skip
         self.config = config
         self.clock = clock or WallClock()
         feeds = {
@@ -42,8 +42,10 @@ class Engine:
         }
         self.pipeline = Pipeline(config, feeds, on_step=self._stepped)
         self.pictures = Pictures(self.pipeline, mode_of_data)
-        self._archive = Archive(config, self.pipeline, mode_of_data, db) if db else None
-        self._recorder = Recorder(record_to, config.recording.level) if record_to else None
+        self._archive = (
+            Archive(config, self.pipeline, mode_of_data, db, self.clock.now()) if db else None
+        )
+        self._recorder = recorder
         self._sessions = {name: self._session(name, feed) for name, feed in feeds.items()}
         self._stop = asyncio.Event()
         self._problem = ""
@@ -148,10 +150,11 @@ class Engine:
         if not self.config.feeds[name].backfill:
             return
         requests = feed.backfill(self.clock.now(), self.pipeline.symbols)
-        first = [r for r in requests if r.purpose.endswith("first")]
-        for part in (first, [r for r in requests if r not in first]):
-            await session.fetch(part)
-            await self._warm()
+        soon = [r for r in requests if r.purpose.endswith("first")]
+        await session.fetch(soon)
+        await self._warm(minutes=8 * 3600.0)
+        await session.fetch([r for r in requests if r not in soon])
+        await self._warm(minutes=8 * 86400.0)
         while True:
             await self.clock.sleep(TOP_UP_S)
             await session.fetch(self._missing(feed))
@@ -160,17 +163,17 @@ class Engine:
         holes = self.pipeline.market.holes(self.clock.now())
         return [r for symbol, start, end in holes for r in feed.top_up(start, end, [symbol])]
 
-    async def _warm(self) -> None:
+    async def _warm(self, minutes: float) -> None:
         """Warm the normalisers from candles, a few milliseconds at a time."""
         end = self.clock.now() // (60 * NS) * 60 * NS
         taken = self.clock.now()
-        for _ in self.pipeline.warm_up(end):
+        for _ in self.pipeline.warm_up(end, minutes):
             if self.clock.now() - taken > WARM_SLICE_NS:
                 await asyncio.sleep(0)
                 taken = self.clock.now()
         self._status(FeedStatus(venue="", market="perp", symbol=None, ts=end,
                                 recv=self.clock.now(), feed="", connection="engine",
-                                state="warmed"))  # fmt: skip
+                                state="warmed", note=str(minutes)))  # fmt: skip
 
     # -- SnapshotSource --------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ SAMPLES = 20
 # How far back each window's normalisers are warmed, in seconds: about two look-backs, as far as
 # candles of 8 and 180 days reach.
 WARM_REACH = {"1m": 6 * 3600, "5m": 2 * 86400, "1h": 604800, "4h": 14 * 86400, "1d": 110 * 86400}
+FROM_MINUTES = frozenset({"1m", "5m", "1h"})
 
 
 class FeedTally:
@@ -118,7 +119,7 @@ class Pipeline:
                 self._drop(tally, "malformed status", frame.data)
             return
         if status.state == "warmed" and self._prepared is None:
-            for _ in self.warm_up(status.ts):
+            for _ in self.warm_up(status.ts, float(status.note)):
                 pass
         self.on_status(status)
 
@@ -165,16 +166,19 @@ class Pipeline:
 
     # -- warm-up ---------------------------------------------------------------------------
 
-    def warm_up(self, end: int) -> Iterator[None]:
+    def warm_up(self, end: int, minutes: float) -> Iterator[None]:
         """Show history up to `end` (ns) to fresh normalisers, one instant a slice.
 
-        Each window is looked at every max(10 s, half of it). The result comes into force with
+        Each window is looked at every max(10 s, half of it), those made of minutes for `minutes`
+        seconds at most. The result comes into force with
         the status 'warmed', so that a replay of this run does the same at the same place.
         """
         fresh = self.decider.fresh_normaliser()
         for window in WINDOWS:
             every = max(10, window.span // 2)
             reach = WARM_REACH.get(window.name, 0)
+            if window.name in FROM_MINUTES:
+                reach = min(reach, int(minutes))
             for at in range(end - reach * NS, end + 1, every * NS):
                 self.decider.warm(fresh, self.market.view(at, (window,)), every)
                 yield

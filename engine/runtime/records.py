@@ -29,6 +29,7 @@ from engine.store.records import (
 from engine.version import VERSION
 
 MINUTE_NS = 60 * NS
+BACKLOG = 100
 
 
 def catalogue(config: Config, pipeline: Pipeline) -> Catalogue:
@@ -61,8 +62,9 @@ class Archive:
     """Keeps each step of a pipeline in a database; never holds the pipeline up."""
 
     def __init__(self, config: Config, pipeline: Pipeline, mode_of_data: ModeOfData,
-                 path: Path) -> None:  # fmt: skip
+                 path: Path, opened: int) -> None:  # fmt: skip
         self.path = path
+        self._opened = opened
         self._config = config
         self._pipeline = pipeline
         self._mode_of_data: ModeOfData = mode_of_data
@@ -72,7 +74,7 @@ class Archive:
     async def open(self) -> None:
         """Raises StoreError, or Locked when another process writes the database."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        meta = Meta(mode_of_data=self._mode_of_data, program=VERSION, opened=0)
+        meta = Meta(mode_of_data=self._mode_of_data, program=VERSION, opened=self._opened)
         self._history = await History.open(
             self.path, meta, catalogue(self._config, self._pipeline), self._config.store
         )
@@ -87,10 +89,10 @@ class Archive:
         """The last write error as a sentence, empty when all is well."""
         return self._history.problems.last if self._history is not None else ""
 
-    @property
-    def backlog(self) -> int:
-        """Steps not yet on disk."""
-        return self._history.backlog if self._history is not None else 0
+    async def keep_up(self) -> None:
+        """Wait for the disk when it is far behind: for a replay, which can wait."""
+        if self._history is not None and self._history.backlog > BACKLOG:
+            await self._history.drain()
 
     def stepped(self, now: int, decisions: list[Decision]) -> None:
         """Take down a step."""
