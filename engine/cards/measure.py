@@ -1,43 +1,54 @@
-"""Measures that several cards share; all along axis 1 of (W, N, S) arrays, NaN where unknown."""
+"""Measures that cards of several categories share, along axis 1 of (W, N, S) arrays.
+
+NaN is what is unknown, and nothing else: where there is nothing to compare, the answer is 0.
+"""
 
 import numpy as np
 
-from engine.market.view import Array, View
+from engine.market.view import BARS, Array, View
 
+# Log prices leave rounding of about 1e-15 where nothing moved.
 TINY = 1e-12
 
 
-def ratio(top: Array, bottom: Array) -> Array:
-    """top / bottom, NaN where the bottom is zero."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(np.abs(bottom) > TINY, top / bottom, np.nan)
-
-
-def zscore(x: Array) -> Array:
-    """The last of x (W, H, S) over the std of the windows before it (W, S); needs eight of them."""
-    past = x[:, :-1]
-    known = np.sum(~np.isnan(past), axis=1) >= 8
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.nansum(past, axis=1) / np.sum(~np.isnan(past), axis=1)
-        var = np.nansum((past - mean[:, None]) ** 2, axis=1) / np.sum(~np.isnan(past), axis=1)
-        std = np.sqrt(var)
-        return np.where(known & (std > TINY), x[:, -1] / std, np.nan)
-
-
-def true_range(view: View) -> Array:
-    """max(high, previous close) - min(low, previous close) per bar but the first, (W, N-1, S).
-
-    Source: Wilder, New Concepts in Technical Trading Systems (1978), in log prices.
-    """
-    bars = view.bars
-    before = bars.close[:, :-1]
-    return np.maximum(bars.high[:, 1:], before) - np.minimum(bars.low[:, 1:], before)
-
-
-def atr(view: View, length: int = 14) -> Array:
-    """Mean true range of the last `length` bars in log price, (W, S)."""
-    out: Array = true_range(view)[:, -length:].mean(axis=1)
+def over(top: Array, bottom: Array) -> Array:
+    """top / bottom; 0 where the bottom is 0 (nothing to compare), NaN only where one is unknown."""
+    empty = np.abs(bottom) <= TINY
+    out: Array = np.where(empty, top * 0.0, top / np.where(empty, 1.0, bottom))
     return out
+
+
+def net(left: Array, right: Array) -> Array:
+    """(left - right) / (left + right), -1..+1; 0 where both are empty."""
+    return over(left - right, left + right)
+
+
+def bars_inside(view: View) -> Array:
+    """How many bars each window spans, (W, 1)."""
+    return np.array([[w.span // w.bar] for w in view.windows], dtype=np.float64)
+
+
+def inside(view: View, x: Array) -> Array:
+    """The bars of x (W, N, S) within the current window, (W, n, S); NaN before it."""
+    lengths = bars_inside(view)
+    most = min(int(lengths.max()), BARS)
+    age = np.arange(most, 0, -1.0)
+    out: Array = np.where((age <= lengths)[:, :, None], x[:, -most:], np.nan)
+    return out
+
+
+def known_mean(x: Array, least: int = 1) -> Array:
+    """Mean along axis 1 of what is known; NaN where that is fewer than `least` values."""
+    known = x == x
+    count = known.sum(axis=1)
+    total = np.where(known, x, 0.0).sum(axis=1)
+    out: Array = np.where(count >= least, total / np.maximum(count, 1), np.nan)
+    return out
+
+
+def usual(x: Array) -> Array:
+    """Mean of x (W, H, S) over the windows before the current one, two at least, (W, S)."""
+    return known_mean(x[:, :-1], least=2)
 
 
 def window_atr(view: View) -> Array:
@@ -49,7 +60,8 @@ def window_atr(view: View) -> Array:
         return np.where(known >= 2, np.nansum(height, axis=1) / known, np.nan)
 
 
-def trend(view: View) -> Array:
-    """The window's return over its ATR (W, S): sign and size of the move."""
+def direction(view: View) -> Array:
+    """The trend's side, -1..+1, smooth: tanh(return over the window / window ATR), 0 when flat."""
     spans = view.spans
-    return ratio(spans.close[:, -1] - spans.open[:, -1], window_atr(view))
+    out: Array = np.tanh(over(spans.close[:, -1] - spans.open[:, -1], window_atr(view)))
+    return out

@@ -3,8 +3,16 @@
 import numpy as np
 
 from engine.cards.card import card
-from engine.cards.measure import window_atr
-from engine.cards.window import bars_inside, inside, known_mean, lean, net, over, usual
+from engine.cards.measure import (
+    bars_inside,
+    direction,
+    inside,
+    known_mean,
+    net,
+    over,
+    usual,
+    window_atr,
+)
 from engine.market.view import Array, View
 
 CATEGORY = "order_book"
@@ -57,10 +65,10 @@ def microprice_tilt(view: View) -> Array:
 
 @card(CATEGORY, "spread_state", "Spread State", "book", role="context")
 def spread_state(view: View) -> Array:
-    """log(mean spread / its mean over the windows before, two at least) x trend, cut to -1..+1.
+    """log(mean spread / its mean over the windows before, two at least) x trend.
 
-    Trend: the window's return over its ATR. The spread counts as at least 1 % of the usual; a book
-    that never had one reads 0.
+    Trend: tanh(return over the window / window ATR). The spread counts as at least 1 % of the
+    usual; a book that never had one reads 0.
 
     Sign: with the trend, for makers step back from a move they expect to go on: a wide spread in a
     rise is bullish; a narrow one reads against the trend. Units: log ratio.
@@ -70,7 +78,7 @@ def spread_state(view: View) -> Array:
     """
     norm = usual(view.spans.spread)
     share = np.maximum(over(view.spans.spread[:, -1], norm), SMALL)
-    out: Array = np.log(np.where(norm == 0, 1.0, share)) * lean(view)
+    out: Array = np.log(np.where(norm == 0, 1.0, share)) * direction(view)
     return out
 
 

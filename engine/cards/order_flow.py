@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.cards.card import card
+from engine.cards.measure import bars_inside, inside, known_mean, over, usual
 from engine.cards.volume_clock import BUCKETS, bucket_imbalance, rolling_vpin
-from engine.cards.window import bars_inside, inside, known_mean, over, usual
 from engine.market.view import Array, View
 
 CATEGORY = "order_flow"

@@ -121,7 +121,7 @@ class Footprint:
     step: Array
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class View:
     """The market as of `now` (ns); everything before it, nothing after it.
 

@@ -104,7 +104,7 @@ def slow_atr(view, w, s):
 def slow_spread(view, w, s):
     norm = statistics.fmean(map(float, view.spans.spread[w, :-1, s]))
     trend = (last(view, "close", w, s) - last(view, "open", w, s)) / slow_atr(view, w, s)
-    return math.log(last(view, "spread", w, s) / norm) * min(max(trend, -1.0), 1.0)
+    return math.log(last(view, "spread", w, s) / norm) * math.tanh(trend)
 
 
 def slow_resilience(view, w, s):
@@ -308,8 +308,9 @@ def test_heavier_best_bid_is_bullish(make_view, edit):
     close(value("microprice_tilt", edit(make_view(), spans={"tilt": 0.3})), full(0.3))
 
 
-@pytest.mark.parametrize(("close_at", "want"), [(10.01, 1.0), (10.0, 0.0), (9.995, -0.5)])
-def test_wide_spread_goes_with_the_trend(close_at, want, make_view, edit):
+@pytest.mark.parametrize(("close_at", "move"), [(10.01, 1.0), (10.0, 0.0), (9.995, -0.5)])
+def test_wide_spread_goes_with_the_trend(close_at, move, make_view, edit):
+    want = math.tanh(move)
     spread = np.where(np.arange(61) == 60, math.e, 1.0)[:, None]
     prices = {"open": 10.0, "close": close_at, "high": 10.0 + 5e-3, "low": 10.0 - 5e-3}
     view = edit(make_view(), spans={"spread": spread, **prices})
