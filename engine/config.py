@@ -355,10 +355,13 @@ def _places(values: Any, pattern: Sequence[str], at: Keys = ()) -> Iterator[Keys
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` laid over `base`, mappings key by key, everything else replaced."""
+    """`over` laid over `base`, mappings key by key, everything else replaced.
+
+    A mode's windows are replaced whole: their weights belong together.
+    """
     out = dict(base)
     for key, value in over.items():
         old = out.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
+        both = isinstance(old, dict) and isinstance(value, dict) and key != "windows"
         out[key] = merge(old, value) if both else value  # type: ignore[arg-type]
     return out

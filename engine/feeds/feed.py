@@ -86,6 +86,9 @@ class Feed(Protocol):
         Raises DecodeError for what cannot be used; never anything else.
         """
 
+    def is_ack(self, data: bytes | str) -> bool:
+        """Whether a frame confirms a subscription; an ack is no proof of data."""
+
     def book_request(self, symbol: str) -> Request | None:
         """The REST request that brings a whole book, None where the stream sends it."""
 
@@ -103,7 +106,7 @@ class Feed(Protocol):
 
 
 Build = Callable[[FeedConfig, Sequence[Instrument]], Feed]
-_PLUMBING = {"feed", "session"}
+_PLUMBING = {"feed", "session", "transport", "rest"}
 
 
 def feed_names() -> tuple[str, ...]:

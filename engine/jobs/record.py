@@ -34,6 +34,9 @@ async def record(config: Config, out: Path, seconds: float | None = None,
     running = asyncio.create_task(engine.run())
     try:
         await asyncio.wait([running], timeout=seconds)
+    except asyncio.CancelledError:
+        # A signal is the usual end of a recording; what was counted is still wanted.
+        pass
     finally:
         engine.stop()
         await running

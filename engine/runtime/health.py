@@ -9,7 +9,7 @@ from engine.snapshot import FeedHealth, StreamHealth
 INPUT = {"depth": "book", "quote": "book", "trade": "trades", "mark": "mark", "liquidation": "liq"}
 ORDER = ("off", "connecting", "connected", "acked", "first_data", "stale", "fresh", "synced")
 READY = frozenset({"fresh", "synced"})
-TROUBLE = frozenset({"blocked", "limited", "error"})
+GRAVITY = ("blocked", "limited", "error")
 
 
 def feed_health(pipeline: Pipeline, name: str, now: int) -> FeedHealth:
@@ -18,9 +18,8 @@ def feed_health(pipeline: Pipeline, name: str, now: int) -> FeedHealth:
     config = pipeline.config.feeds[name]
     listed = {s: x for (venue, s), x in pipeline.market.listed.items() if venue == feed.venue}
     streams = {channel: _stream(pipeline, name, channel, listed, now) for channel in config.streams}
-    trouble = next(
-        (t for (f, s), t in pipeline.transport.items() if f == name and t.state in TROUBLE), None
-    )
+    troubles = [t for (feed, _), t in pipeline.troubles.items() if feed == name]
+    trouble = min(troubles, key=lambda t: GRAVITY.index(t.state), default=None)
     offset = pipeline.market.offsets.get(feed.venue)
     market_drops = pipeline.market.drops if feed.venue == pipeline.market.reference else {}
     drops = {**tally.dropped, **market_drops}

@@ -48,14 +48,17 @@ class Pictures:
         self.mode_of_data = mode_of_data
         self.notices: deque[Notice] = deque(maxlen=50)
         self._history: dict[tuple[str, str], deque[float | None]] = {}
-        undecided = {m: [self._undecided(m) for _ in pipeline.symbols] for m in MODES}
-        self._composites: dict[str, list[Composite]] = undecided
+        self._composites = {
+            m: [self._undecided(m, s) for s in range(len(pipeline.symbols))] for m in MODES
+        }
+        self._decisions: dict[tuple[str, int], Decision] = {}
 
     def decided(self, decision: Decision) -> None:
-        """Take in a mode's new decision."""
-        self._composites[decision.mode] = [
-            self._composite(decision, s) for s in range(len(self.pipeline.symbols))
-        ]
+        """Take in a mode's new decision, for the symbols it decides."""
+        for s, word in enumerate(decision.decision):
+            if word:
+                self._composites[decision.mode][s] = self._composite(decision, s)
+                self._decisions[decision.mode, s] = decision
 
     def snapshot(self, now: int, speed: float | None = None, progress: float | None = None,
                  finished: bool = False) -> Snapshot:  # fmt: skip
@@ -124,16 +127,15 @@ class Pictures:
             decimals=decimals(last, tick),
         )
 
-    def _undecided(self, mode: str) -> Composite:
-        decider = self.pipeline.decider
-        place = len(CATEGORIES)
-        member = decider.weights[mode].member
-        totals = [int(member[n] @ decider.can_have[:, 0]) for n in range(place)]
+    def _undecided(self, mode: str, s: int) -> Composite:
+        weights = self.pipeline.decider.weights[mode]
+        can_have = weights.can_have[:, s]
+        totals = (weights.member @ can_have).astype(int).tolist()
         return Composite(
             ts=0, bias=None, conviction=0.0, confidence=None, base_rate=None, calibrated=False,
             decision="WAIT", state="NOT_AVAILABLE", agreement=None,
             agreement_by_window=dict.fromkeys(self._windows(mode)), coverage=0.0, available=0,
-            total=int(decider.can_have[:, 0].sum()),
+            total=int(can_have.sum()),
             categories={
                 c.id: CategoryLine(score=None, state="NOT_AVAILABLE", contribution=None,
                                    available=0, total=totals[n])
@@ -218,11 +220,13 @@ class Pictures:
         )  # fmt: skip
 
     def _readings(self, mode: str, s: int) -> tuple[Reading, ...]:
+        """Cards as they were decided on, so that they add up to the bias; before that, as now."""
         decider = self.pipeline.decider
-        found = decider.readings.get(mode)
+        decision = self._decisions.get((mode, s))
+        found = decision.readings if decision is not None else decider.readings.get(mode)
+        raw = decision.raw if decision is not None else decider.raw
         if found is None:
             return ()
-        decision = decider.last.get(mode)
         table = decider.weights[mode]
         names = self._windows(mode)
         at = [n for n, w in enumerate(WINDOWS) if w.name in names]
@@ -237,7 +241,7 @@ class Pictures:
             out.append(
                 Reading(
                     card=card.id, name=card.name, category=card.category, available=there,
-                    raws={n: known(decider.raw[w, c, s]) for n, w in zip(names, at, strict=True)},
+                    raws={n: known(raw[w, c, s]) for n, w in zip(names, at, strict=True)},
                     scores={n: known(found.by_window[k, c, s]) for k, n in enumerate(names)},
                     score=score,
                     strength=abs(score or 0.0) * (0.5 if torn else 1.0),

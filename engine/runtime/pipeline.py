@@ -21,6 +21,7 @@ from engine.runtime.inputs import ages
 
 GRACE_NS = NS // 4
 STATUS = "status"
+TROUBLE = frozenset({"blocked", "limited", "error"})
 SAMPLES = 20
 # How far back each window's normalisers are warmed, in seconds: about two look-backs, as far as
 # candles of 8 and 180 days reach.
@@ -58,7 +59,8 @@ class Pipeline:
         self.step_ts = 0
         self.warmed = False
         self.tallies = {name: FeedTally() for name in feeds}
-        self.transport: dict[tuple[str, str | None], FeedStatus] = {}
+        self.transport: dict[tuple[str, str], FeedStatus] = {}
+        self.troubles: dict[tuple[str, str], FeedStatus] = {}
         self.reconnects: Counter[str] = Counter()
         self._on_step = on_step
         self._next_step = 0
@@ -130,11 +132,25 @@ class Pipeline:
             self._prepared = None
             self.warmed = True
             return
-        before = self.transport.get((status.feed, status.stream))
-        if status.state == "connected" and before is not None and before.state == "closed":
-            self.reconnects[status.feed] += 1
-        self.transport[status.feed, status.stream] = status
+        if status.stream is None:
+            self._trouble(status)
+        elif status.state != "resync":
+            before = self.transport.get((status.feed, status.stream))
+            if status.state == "connected":
+                # The connection speaks again: what troubled it is over.
+                self.troubles.pop((status.feed, status.connection), None)
+                if before is not None and before.state == "closed":
+                    self.reconnects[status.feed] += 1
+            self.transport[status.feed, status.stream] = status
         self.market.apply(status)
+
+    def _trouble(self, status: FeedStatus) -> None:
+        """What keeps a connection, or one symbol of it, from working; a success ends it."""
+        key = (status.feed, status.connection)
+        if status.state == "connected":
+            self.troubles.pop(key, None)
+        elif status.state in TROUBLE:
+            self.troubles[key] = status
 
     # -- steps -----------------------------------------------------------------------------
 

@@ -1,0 +1,255 @@
+"""The command line: options and their help; the work is in `cockpit.commands`, imported late."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from cockpit.settings import APP, COLORS, Failure, Settings
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_READABLE = click.Path(exists=True, readable=True, path_type=Path)
+
+
+def _speed(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """A factor on real time; 0 for as fast as it goes."""
+    if value == "max":
+        return 0.0
+    try:
+        factor = None if value is None else float(value)
+    except ValueError:
+        factor = -1.0
+    if factor is not None and not 0 < factor <= 1e6:
+        raise click.BadParameter("give a number above 0, or max", ctx, param)
+    return factor
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Store a global option, wherever it was written; the later one wins."""
+    if value is not None:
+        setattr(ctx.ensure_object(Settings), str(param.name), value)
+
+
+def _options(hidden: bool) -> Callable[[Function], Function]:
+    def option(*names: str, **attributes: Any) -> Callable[[Function], Function]:
+        return click.option(
+            *names, **attributes, expose_value=False, callback=_keep, hidden=hidden, default=None
+        )
+
+    def decorate(function: Function) -> Function:
+        for add in reversed(_globals(option)):
+            function = add(function)
+        return function
+
+    return decorate
+
+
+def _globals(option: Callable[..., Callable[[Function], Function]]) -> list[Any]:
+    levels = click.Choice(["debug", "info", "warning", "error"])
+    return [
+        option("--config", metavar="FILE", help="Your config file."),
+        option("--db", type=click.Path(path_type=Path, dir_okay=False), help="History database."),
+        option("--log", metavar="FILE", help="Log file."),
+        option("--log-level", type=levels, help="How much is logged."),
+        option("--symbols", metavar="A,B", help="Only these symbols."),
+        option("--feeds", metavar="A,B", help="Only these feeds."),
+        option("--color", type=click.Choice(COLORS), help="Colours of the terminal."),
+        option("--glyphs", type=click.Choice(["braille", "ascii"]), help="Characters for charts."),
+        option("--tz", metavar="ZONE", help="Time zone shown: local, UTC, Europe/Berlin."),
+        option("--no-mouse", "mouse", flag_value=False, help="Leave the mouse to the terminal."),
+        option("--json", "json", flag_value=True, help="JSON on standard output, nothing else."),
+    ]
+
+
+@click.group(invoke_without_command=True, context_settings=HELP)
+@_options(hidden=False)
+@click.version_option(package_name=APP, message="%(prog)s %(version)s")
+@click.pass_context
+def cockpit(ctx: click.Context) -> None:
+    """A terminal cockpit for crypto perpetual futures: without a command, the live market.
+
+    It reads public market data only, needs no account and places no orders. Not financial advice.
+    """
+    ctx.ensure_object(Settings)
+    if ctx.invoked_subcommand is None:
+        from cockpit.commands.market import live
+
+        live(ctx.obj)
+
+
+def _command(group: click.Group, name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """A command that takes every global option too and is given the settings first."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        return group.command(name)(_options(hidden=True)(click.pass_obj(function)))
+
+    return decorate
+
+
+@_command(cockpit, "replay")
+@click.argument("path", type=_READABLE)
+@click.option("--speed", metavar="N|max", callback=_speed, help="Default: 1; max with --headless.")
+@click.option("--headless", is_flag=True, help="No screen: run to the end, print the result.")
+def replay(settings: Settings, path: Path, speed: float | None, headless: bool) -> None:
+    """Show a recording, a file or a folder, as if it were live."""
+    from cockpit.commands import market
+
+    if headless:
+        market.replay_headless(settings, path, speed or None)
+    else:
+        market.replay(settings, path, 1.0 if speed is None else speed or None)
+
+
+@_command(cockpit, "record")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Then stop.")
+def record(settings: Settings, out: Path | None, seconds: float | None) -> None:
+    """Write the raw frames of all feeds to files, until Ctrl-C."""
+    from cockpit.commands import market
+
+    market.record(settings, out, seconds)
+
+
+@_command(cockpit, "snapshot")
+@click.option("--replay", "path", type=_READABLE, help="Of a recording's end, not the live market.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=60.0,
+              show_default=True, help="How long to watch the live market.")  # fmt: skip
+def snapshot(settings: Settings, path: Path | None, seconds: float) -> None:
+    """Print prices, bias and feeds once, for every symbol and mode."""
+    from cockpit.commands import market
+
+    market.snapshot(settings, path, seconds)
+
+
+@_command(cockpit, "decode")
+@click.argument("feed")
+@click.argument("file", default="-", type=click.Path(exists=True, allow_dash=True))
+def decode(settings: Settings, feed: str, file: str) -> None:
+    """Print recorded frames as events, one JSON object a line.
+
+    FILE is a recording, a folder of them, or - for standard input; plain, gzip or zstd.
+    """
+    from cockpit.commands import tools
+
+    tools.decode(settings, feed, file)
+
+
+@_command(cockpit, "cards")
+def cards(settings: Settings) -> None:
+    """List every DataCard: what it measures and from what."""
+    from cockpit.commands import tools
+
+    tools.cards(settings)
+
+
+@_command(cockpit, "doctor")
+def doctor(settings: Settings) -> None:
+    """Check terminal, folders, clock and feeds; say the mend."""
+    from cockpit.commands import tools
+
+    tools.doctor(settings)
+
+
+@cockpit.group("config", no_args_is_help=False)
+@_options(hidden=True)
+def config() -> None:
+    """Check, write or show the settings."""
+
+
+@_command(config, "check")
+@click.argument("file", required=False)
+def config_check(settings: Settings, file: str | None) -> None:
+    """Read your config (or FILE) and say whether it is fine."""
+    from cockpit.commands import settings as work
+
+    work.check(settings, file)
+
+
+@_command(config, "init")
+def config_init(settings: Settings) -> None:
+    """Write the default config, with its comments, to your path.
+
+    An existing file is never overwritten.
+    """
+    from cockpit.commands import settings as work
+
+    work.init(settings)
+
+
+@_command(config, "show")
+def config_show(settings: Settings) -> None:
+    """Print every setting in force and where it came from."""
+    from cockpit.commands import settings as work
+
+    work.show(settings)
+
+
+def main() -> None:
+    """The console script: 0 fine, 1 failed, 2 usage or config error."""
+    # A second BLAS thread costs more than it brings for arrays of this size.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every error is one sentence on stderr."""
+    settings = Settings()
+    try:
+        result = cockpit.main(list(arguments), prog_name=APP, standalone_mode=False, obj=settings)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else APP
+        return _fail(f"{error.format_message().rstrip('.')}; see {path} --help", error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return 1
+    except Failure as error:
+        return _fail(str(error), 1)
+    except BrokenPipeError:
+        _discard_output()
+        return 1
+    except Exception as error:
+        return _explain(error, settings)
+
+
+def _explain(error: Exception, settings: Settings) -> int:
+    from engine.schema import ConfigError
+    from engine.store.errors import StoreError
+
+    if isinstance(error, ConfigError):
+        return _fail(str(error), 2)
+    if isinstance(error, StoreError):
+        return _fail(str(error), 1)
+    if isinstance(error, OSError) and error.filename:
+        return _fail(f"{error.filename}: {error.strerror}; check the path and its permissions", 1)
+    return _crash(error, settings)
+
+
+def _crash(error: Exception, settings: Settings) -> int:
+    """Two lines for the user, the traceback without local variables for the log."""
+    import traceback
+
+    from cockpit.settings import log_path
+
+    path = log_path(settings.log)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as log:
+            log.write("".join(traceback.format_exception(error)))
+        where = f"the details are in {path}"
+    except OSError:
+        where = f"and the log {path} cannot be written; name another with --log"
+    return _fail(f"stopped by an unexpected {type(error).__name__}: {error}\n{where}", 1)
+
+
+def _fail(sentence: str, code: int) -> int:
+    click.echo(f"{APP}: {sentence}", err=True)
+    return code
+
+
+def _discard_output() -> None:
+    """Nobody reads any more: keep the interpreter's last flush from complaining."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
