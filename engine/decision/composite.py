@@ -69,6 +69,19 @@ def contributions(score: Small, confidence: Small, conflicted: Mask, weight: Arr
     return out
 
 
+def enough(score: Small, weights: Weights, min_cards: int, min_coverage: float) -> Mask:
+    """Symbols with so many cards available and so much of the prior weight covered."""
+    present = (score != ABSENT) & weights.can_have
+    known: Mask = present.sum(axis=0) >= min_cards
+    return known & (coverage(present, weights) >= min_coverage)
+
+
+def coverage(present: Mask, weights: Weights) -> Array:
+    """Prior |weight| of the cards that are there / of all the symbol can have; 0..1."""
+    prior = np.abs(weights.prior)
+    return _divide(np.where(present, prior, 0.0).sum(axis=0), prior.sum(axis=0))
+
+
 def compose(score: Small, confidence: Small, conflicted: Mask, weights: Weights, gain: float,
             min_cards: int, min_coverage: float) -> Composition:  # fmt: skip
     """Bias 100 tanh(gain x S), S = sum of contributions / sum of prior |weight| of possible cards.
@@ -81,10 +94,8 @@ def compose(score: Small, confidence: Small, conflicted: Mask, weights: Weights,
     prior = np.abs(weights.prior)
     possible = prior.sum(axis=0)
     total = _divide(contribution.sum(axis=0), possible)
-    coverage = np.where(present, prior, 0.0).sum(axis=0) / np.where(possible > 0, possible, 1.0)
-    bias = 100 * np.tanh(gain * total)
-    available = present.sum(axis=0)
-    bias = np.where((available >= min_cards) & (coverage >= min_coverage), bias, np.nan)
+    known = enough(score, weights, min_cards, min_coverage)
+    bias = np.where(known, 100 * np.tanh(gain * total), np.nan)
     line = _divide(weights.member @ contribution, possible)
     flat = np.abs(total) < 1e-9
     points = np.where(flat, 100 * gain * line, bias * line / np.where(flat, 1.0, total))
@@ -92,7 +103,9 @@ def compose(score: Small, confidence: Small, conflicted: Mask, weights: Weights,
     there = weights.member @ present.astype(float)
     present_weight = weights.member @ np.where(present, np.abs(weights.card), 0.0)
     torn = weights.member @ np.where(present & conflicted, np.abs(weights.card), 0.0)
-    category = np.where(there > 0, _divide(weights.member @ contribution, own), np.nan)
+    # A category of weight 0 has no score: 0 over 0 is not known.
+    scored = (there > 0) & (own > 0)
+    category = np.where(scored, _divide(weights.member @ contribution, own), np.nan)
     return Composition(
         bias=bias,
         total=total,
@@ -102,16 +115,19 @@ def compose(score: Small, confidence: Small, conflicted: Mask, weights: Weights,
         category_conflicted=(present_weight > 0) & (torn >= 0.5 * present_weight),
         category_available=there.astype(np.int64),
         category_total=(weights.member @ weights.can_have.astype(float)).astype(np.int64),
-        available=available,
+        available=present.sum(axis=0),
         possible=weights.can_have.sum(axis=0),
-        coverage=coverage,
+        coverage=coverage(present, weights),
     )
 
 
 def window_bias(readings: Readings, weights: Weights, gain: float) -> Array:
-    """tanh(gain x S) of each window alone, (windows, symbols); NaN where no card has it."""
-    known = ~np.isnan(readings.by_window) & readings.available
-    value = np.where(known, readings.by_window, 0.0) * readings.quality * weights.card
+    """tanh(gain x S) of each window alone, (windows, symbols); NaN where no card has it.
+
+    On the scale of the bias, so that one dead band suits however many cards there are.
+    """
+    known = ~np.isnan(readings.by_window) & readings.available & weights.can_have
+    value = np.where(known, readings.by_window * readings.quality_by_window, 0.0) * weights.card
     total = _divide(value.sum(axis=1), np.abs(weights.prior).sum(axis=0))
     return np.where(known.any(axis=1), np.tanh(gain * total), np.nan)
 
@@ -134,16 +150,17 @@ def conviction(readings: Readings, weights: Weights, parts: Composition,
     """0..100: mean card confidence x agreement across categories x sqrt(coverage).
 
     Agreement across categories is the weight of those with the bias's sign over the weight of
-    those that are not neutral; with no bias or no category that takes a side it is 0, since there
-    is nothing to be convinced of.
+    those that are not neutral, to which conflicted ones belong, though they take no side. With no
+    bias, or nothing but neutral categories, it is 0: there is nothing to be convinced of.
     """
     present = readings.available & weights.can_have
     own = np.where(present, np.abs(weights.card), 0.0)
     sure = np.where(present, readings.confidence.astype(float) / STEPS, 0.0)
     mean = _divide((own * sure).sum(axis=0), own.sum(axis=0))
     score = np.nan_to_num(parts.category_score)
-    taking = np.abs(score) * 100 >= neutral_cut
-    same = taking & (np.sign(score) == np.sign(np.nan_to_num(parts.bias)))
+    decided = (np.abs(score) * 100 >= neutral_cut) & ~parts.category_conflicted
+    taking = decided | parts.category_conflicted
+    same = decided & (np.sign(score) == np.sign(np.nan_to_num(parts.bias)))
     across = _divide((weights.category * same).sum(axis=0), (weights.category * taking).sum(axis=0))
     out: Array = 100 * mean * across * np.sqrt(parts.coverage)
     return out

@@ -17,19 +17,28 @@ from engine.market.view import WINDOWS, Array, View
 
 STEP_S = 10
 STEP_NS = STEP_S * NS
+# Nothing measured is beyond it; squares of what is would spoil a normaliser for good.
+HUGE = 1e150
 # Inputs that candle history feeds, so that cards needing only these can be warmed from it.
 BACKFILLED = frozenset({"bars", "trades"})
+# Coverage below which a decision goes no higher than LEAN.
+THIN = 0.5
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one mode decided at `ts` (ns) for all symbols; arrays over symbols."""
+    """What one mode decided at `ts` (ns); arrays over symbols.
+
+    `decision` is '' for a symbol that is not decided at this instant; `raw` (windows, cards,
+    symbols) are the measures of the same step.
+    """
 
     ts: int
     mode: str
     parts: Composition
     readings: Readings
+    raw: Array
     conviction: Array
     agreement: Array
     windows: Array
@@ -53,8 +62,12 @@ class Decider:
         self.lanes = Lanes(config, self.cards)
         self.normaliser = Normaliser(self.lanes, self.cards, len(self.symbols))
         self.can_have = self._possible(fed)
-        self.weights = {mode: self._weights(mode) for mode in MODES}
-        self.last: dict[str, Decision] = {}
+        self.weights = {
+            mode: self._weights(mode, lanes)
+            for mode, lanes in zip(MODES, self.lanes.slices, strict=True)
+        }
+        nobody = ("",) * len(self.symbols)
+        self._words: dict[str, tuple[str, ...]] = dict.fromkeys(MODES, nobody)
         self.readings: dict[str, Readings] = {}
         self.raw: Array = np.full((len(WINDOWS), len(self.cards), len(self.symbols)), np.nan)
         self._level = np.array([card.level for card in self.cards], dtype=bool)
@@ -65,8 +78,9 @@ class Decider:
              for card in self.cards], dtype=bool
         )  # fmt: skip
 
-    def _weights(self, mode: str) -> Weights:
+    def _weights(self, mode: str, lanes: slice) -> Weights:
         config = self.config
+        can_have = self.can_have & np.logical_or.reduce(self.lanes.exists[lanes])[:, None]
         priors = [config.class_priors.get(i.group, {}) for i in config.instruments]
         category = np.array(
             [[config.category_weight(c.id, mode) * prior.get(c.id, 1.0) for prior in priors]
@@ -76,9 +90,9 @@ class Decider:
             [[float(card.category == c.id) for card in self.cards] for c in CATEGORIES]
         )
         card = np.array([c.prior for c in self.cards])
-        weight = composite.spread_weights(category, card, member, self.can_have)
+        weight = composite.spread_weights(category, card, member, can_have)
         return Weights(card=weight, prior=weight, category=category, member=member,
-                       can_have=self.can_have)  # fmt: skip
+                       can_have=can_have)  # fmt: skip
 
     def fresh_normaliser(self) -> Normaliser:
         """An empty one of the same lanes, for `warm`."""
@@ -104,16 +118,18 @@ class Decider:
             readings = read(by_lane[lanes], enough[lanes], weights, fresh, self._level,
                             self.config.decision.dead_band)  # fmt: skip
             self.readings[mode] = readings
-            if self._due(mode, view.now):
-                decision = self._decide(mode, readings, weights, view.now)
-                if mode in self.last or not np.isnan(decision.parts.bias).all():
-                    self.last[mode] = decision
-                    made.append(decision)
+            due = self._due(mode, readings, view.now)
+            if due.any():
+                made.append(self._decide(mode, readings, weights, due, view.now))
         return made
 
-    def _due(self, mode: str, now: int) -> bool:
-        cycle = self.config.modes[mode].every * NS
-        return now % cycle == 0 or mode not in self.last
+    def _due(self, mode: str, readings: Readings, now: int) -> Mask:
+        """Symbols to decide: all that ever had a bias on the mode's cycle, others once they do."""
+        rules, table = self.config.decision, self.weights[mode]
+        begun = np.array([word != "" for word in self._words[mode]])
+        on_cycle = now % (self.config.modes[mode].every * NS) == 0
+        first = composite.enough(readings.score, table, rules.min_cards, rules.min_coverage)
+        return np.where(begun, on_cycle, first)
 
     def _compute(self, view: View, wanted: Sequence[bool]) -> Array:
         out = np.full((len(view.windows), len(self.cards), len(self.symbols)), np.nan)
@@ -121,7 +137,7 @@ class Decider:
             for place, (card, use) in enumerate(zip(self.cards, wanted, strict=True)):
                 if use:
                     out[:, place] = card.compute(view)
-        out[np.isinf(out)] = np.nan
+        out[~(np.abs(out) < HUGE)] = np.nan
         return out
 
     def _freshness(self, ages: Mapping[str, Array]) -> Array:
@@ -139,7 +155,8 @@ class Decider:
             0.0,
         )
 
-    def _decide(self, mode: str, readings: Readings, weights: Array, now: int) -> Decision:
+    def _decide(self, mode: str, readings: Readings, weights: Array, due: Mask,
+                now: int) -> Decision:  # fmt: skip
         rules, gain = self.config.decision, self.config.modes[mode].gain
         table = self.weights[mode]
         parts = composite.compose(readings.score, readings.confidence, readings.conflicted, table,
@@ -148,18 +165,20 @@ class Decider:
         agreement, conflicted, side = composite.window_agreement(
             parts.bias, windows, weights, rules.dead_band
         )
-        before = self.last[mode].decision if mode in self.last else ("WAIT",) * len(self.symbols)
-        capped = conflicted | (parts.coverage < 0.5)
+        capped = conflicted | (parts.coverage < THIN)
+        before = self._words[mode]
         words = tuple(
-            ladder.climb(float(bias), old, rules.ladder, rules.hysteresis, rules.edges, None,
-                         bool(cap))
-            for bias, old, cap in zip(parts.bias, before, capped, strict=True)
+            ladder.climb(float(bias), old or ladder.WAIT, rules.ladder, rules.hysteresis,
+                         rules.edges, None, bool(cap)) if chosen else ""
+            for bias, old, cap, chosen in zip(parts.bias, before, capped, due, strict=True)
         )  # fmt: skip
+        self._words[mode] = tuple(new or old for new, old in zip(words, before, strict=True))
         return Decision(
             ts=now,
             mode=mode,
             parts=parts,
             readings=readings,
+            raw=self.raw,
             conviction=composite.conviction(readings, table, parts, rules.state_cuts[0]),
             agreement=agreement,
             windows=side,

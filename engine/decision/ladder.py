@@ -4,6 +4,7 @@ from math import isnan
 
 STATES = ("NEUTRAL", "BULLISH", "BEARISH", "STRONG_BULLISH", "STRONG_BEARISH", "CONFLICTED")
 RUNGS = ("WAIT", "LEAN", "", "STRONG")
+WAIT = RUNGS[0]
 CAPPED = 1
 
 
@@ -25,8 +26,8 @@ def climb(bias: float, before: str, ladder: tuple[float, float, float], hysteres
     while confidence is not calibrated; then, or when `capped` (conflicted, thin coverage), the
     decision goes no higher than LEAN.
     """
-    if isnan(bias):
-        return "WAIT"
+    if isnan(bias) or bias == 0:
+        return WAIT
     side = "LONG" if bias > 0 else "SHORT"
     held = rung(before) if before.endswith(side) else 0
     height = 0
@@ -39,11 +40,11 @@ def climb(bias: float, before: str, ladder: tuple[float, float, float], hysteres
             break
     if capped or edge is None:
         height = min(height, CAPPED)
-    return "WAIT" if height == 0 else "_".join(filter(None, (RUNGS[height], side)))
+    return WAIT if height == 0 else "_".join(filter(None, (RUNGS[height], side)))
 
 
 def rung(decision: str) -> int:
     """0 WAIT, 1 LEAN, 2 LONG or SHORT, 3 STRONG."""
-    if decision == "WAIT":
+    if decision == WAIT:
         return 0
     return {"LEAN": 1, "STRONG": 3}.get(decision.split("_")[0], 2)

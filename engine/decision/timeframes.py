@@ -11,14 +11,17 @@ Mask = NDArray[np.bool_]
 Small = NDArray[np.int8]
 STEPS = 127
 ABSENT = -128
+# Sums of weights such as 0.1 + 0.2 must not decide whether half of them is half.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
     """Every card of one mode, (cards, symbols) each.
 
-    `score` and `confidence` are in 127ths, -128 where the card is not available: exactly what
-    the store keeps is what decides. `by_window` (windows, cards, symbols) are unrounded scores.
+    `score` and `confidence` are in 127ths; where the card is not available they are -128 and 0.
+    With `conflicted` they are all that decides, and what the store keeps. `by_window` and
+    `quality_by_window` (windows, cards, symbols) are not rounded.
     """
 
     score: Small
@@ -28,6 +31,7 @@ class Readings:
     agreement: Array
     quality: Array
     by_window: Array
+    quality_by_window: Array
 
     @property
     def available(self) -> Mask:
@@ -67,8 +71,14 @@ def agree(by_window: Array, weights: Array, sign: Array, dead_band: float) -> tu
     known = ~np.isnan(by_window)
     first = np.take_along_axis(side, known.argmax(axis=0)[None], axis=0)[0]
     last = np.take_along_axis(side, len(side) - 1 - known[::-1].argmax(axis=0)[None], axis=0)[0]
-    conflicted = ~neutral & ((first * last < 0) | (agreement < 0.5))
+    conflicted = ~neutral & ((first * last < 0) | torn(agreement))
     return agreement, conflicted, neutral
+
+
+def torn(agreement: Array) -> Mask:
+    """Whether less than half of the weight agrees."""
+    out: Mask = agreement < 0.5 - ROUNDING
+    return out
 
 
 def read(by_window: Array, sufficiency: Array, weights: Array, freshness: Array, level: Mask,
@@ -88,8 +98,10 @@ def read(by_window: Array, sufficiency: Array, weights: Array, freshness: Array,
     windowed = there & ~level[:, None]
     count = windowed.sum(axis=0)
     mean = np.where(windowed, agreement, 0.0).sum(axis=0) / np.maximum(count, 1)
-    agreement = np.where(level[:, None] & (count > 0), mean, agreement)
+    taken = level[:, None] & (count > 0)
+    agreement = np.where(taken, mean, agreement)
+    conflicted |= taken & ~neutral & torn(agreement)
     quality = np.where(there, freshness * np.where(there, enough, 0.0), 0.0)
     confidence = np.rint(quality * agreement * STEPS).astype(np.int8)
     return Readings(rounded, confidence, conflicted & there, neutral, agreement, quality,
-                    by_window)  # fmt: skip
+                    by_window, freshness * sufficiency)  # fmt: skip

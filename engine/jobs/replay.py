@@ -33,7 +33,7 @@ class Replay:
             if feed.enabled
         }
         self.config = config
-        self.pipeline = Pipeline(config, feeds, on_step=self._stepped)
+        self.pipeline = Pipeline(config, feeds, on_step=self._stepped, unheard="off")
         self.pictures = Pictures(self.pipeline, self.mode_of_data)
         self.tally = Tally()
         self.finished = False

@@ -53,7 +53,7 @@ def _state(streams: dict[str, StreamHealth], trouble: str | None) -> str:
 def _stream(pipeline: Pipeline, name: str, channel: str, listed: dict[str | None, Listed],
             now: int) -> StreamHealth:  # fmt: skip
     status = pipeline.transport.get((name, channel))
-    transport = status.state if status is not None and status.state in ORDER else "connecting"
+    transport = status.state if status is not None and status.state in ORDER else pipeline.unheard
     limit = pipeline.config.freshness.get(INPUT.get(channel, channel), 60.0)
     states, ages = [], []
     for symbol in pipeline.symbols:

@@ -164,8 +164,11 @@ class Engine:
         return [r for symbol, start, end in holes for r in feed.top_up(start, end, [symbol])]
 
     async def _warm(self, minutes: float) -> None:
-        """Warm the normalisers from candles, a few milliseconds at a time."""
-        end = self.clock.now() // (60 * NS) * 60 * NS
+        """Warm the normalisers from candles, a few milliseconds at a time.
+
+        History ends where the live steps begin, so that no stretch counts twice.
+        """
+        end = (self.pipeline.first_step or self.clock.now()) // (60 * NS) * 60 * NS
         taken = self.clock.now()
         for _ in self.pipeline.warm_up(end, minutes):
             if self.clock.now() - taken > WARM_SLICE_NS:

@@ -46,10 +46,15 @@ class FeedTally:
 
 
 class Pipeline:
-    """Frames in, market and decisions kept; `on_step` is told of every step's decisions."""
+    """Frames in, market and decisions kept; `on_step` is told of every step's decisions.
+
+    `unheard`: the state of a stream that nothing is known of yet.
+    """
 
     def __init__(self, config: Config, feeds: Mapping[str, Feed],
-                 on_step: Callable[[int, list[Decision]], None] | None = None) -> None:  # fmt: skip
+                 on_step: Callable[[int, list[Decision]], None] | None = None,
+                 unheard: str = "connecting") -> None:  # fmt: skip
+        self.unheard = unheard
         self.config = config
         self.feeds = dict(feeds)
         self.symbols = tuple(i.id for i in config.instruments)
@@ -57,6 +62,7 @@ class Pipeline:
         self.decider = Decider(config, registry(), fed_inputs(feeds.values(), self.symbols))
         self.steps = 0
         self.step_ts = 0
+        self.first_step = 0
         self.warmed = False
         self.tallies = {name: FeedTally() for name in feeds}
         self.transport: dict[tuple[str, str], FeedStatus] = {}
@@ -158,6 +164,7 @@ class Pipeline:
         """Run every step that was due before `now` (receive time)."""
         if not self._next_step:
             self._next_step = (now - GRACE_NS) // STEP_NS * STEP_NS + STEP_NS
+            self.first_step = self._next_step
         while now >= self._next_step + GRACE_NS:
             self._step(self._next_step)
             self._next_step += STEP_NS
