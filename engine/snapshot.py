@@ -67,7 +67,11 @@ class Composite(Struct, frozen=True):
 
 
 class SymbolState(Struct, frozen=True):
-    """A row of the grid. Liquidations are USD over the last hour, None where no feed tells."""
+    """A row of the grid.
+
+    `funding_8h` is a rate (0.0001 = 0.01 %), `oi_change_1h` in %, liquidations in USD over the
+    last hour; None where no feed tells.
+    """
 
     id: str
     group: str

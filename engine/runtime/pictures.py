@@ -286,11 +286,11 @@ def _liquidated(listed: Listed | None, now: int) -> tuple[float | None, float | 
 
 
 def _interest_change(listed: Listed | None, now: int) -> float | None:
-    """Open interest now over an hour ago, minus 1; None without an hour of it."""
+    """Change of open interest over the last hour in %; None without an hour of it."""
     if listed is None or not listed.oi or now - listed.oi[0].ts < 3600 * NS:
         return None
     before = max((x for x in listed.oi if now - x.ts >= 3600 * NS), key=lambda x: x.ts)
-    return listed.oi[-1].base / before.base - 1 if before.base > 0 else None
+    return (listed.oi[-1].base / before.base - 1) * 100 if before.base > 0 else None
 
 
 def decimals(price: float | None, tick: float) -> int:

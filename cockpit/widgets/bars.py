@@ -1,0 +1,143 @@
+"""The first and the last line: mode and tally or a notice; where the data comes from, the keys."""
+
+from rich.segment import Segment
+
+from cockpit.theme import Look
+from cockpit.widgets import text
+from cockpit.widgets.lines import Lines
+from cockpit.widgets.scene import NOTICE_SECONDS, Scene, composite
+from cockpit.widgets.text import Cell, cell, fit
+from engine.snapshot import MODES, Notice
+
+NAME = "BLACKPERP"
+BADGES = {"live": ("LIVE", "live"), "demo": ("DEMO", "demo"), "replay": ("REPLAY", "replay"),
+          "store": ("STORE", "replay")}  # fmt: skip
+SEVERITY = {"info": "text", "warning": "warn", "error": "error"}
+
+
+class Bar(Lines):
+    """One line on the panel's surface, filled from both ends."""
+
+    def __init__(self, look: Look, id: str | None = None) -> None:
+        super().__init__(look, surface="panel", id=id)
+
+    def words(self, said: str, ink: str = "text") -> Cell:
+        return (Segment(text.clean(said), self.ink[ink]),)
+
+    def spread(self, left: list[Cell], right: list[Cell]) -> None:
+        """Show cells at both ends; the right ones go first when there is no room."""
+        width = self.size.width
+        while right and _width(left) + _width(right) > width:
+            right = right[:-1]
+        gap = width - _width(left) - _width(right)
+        self.show_lines([(*left, cell("", gap, self.ink["blank"]), *right)])
+
+
+def _width(cells: list[Cell]) -> int:
+    return sum(len(segment.text) for c in cells for segment in c)
+
+
+class Header(Bar):
+    """Mode and tally of the calls; a notice takes the tally's place, never a line of its own."""
+
+    def show(self, scene: Scene) -> None:
+        notice = standing(scene)
+        if notice is None:
+            modes = [
+                self.words(f" {n} {mode} ", "accent" if mode == scene.mode else "dim")
+                for n, mode in enumerate(MODES, 1)
+            ]
+            self.spread([self.words(f" {NAME} ", "strong"), *modes, *self._filter(scene)],
+                        self._tally(scene))  # fmt: skip
+            return
+        severity, said = notice
+        left = [self.words(f" {NAME} ", "strong"), self.words(f" {scene.mode} ", "accent")]
+        room = self.size.width - _width(left) - 2
+        glyphs = self.look.glyphs
+        mark = f"{glyphs.warning} " if severity != "info" else ""
+        shown = fit(text.clean(mark + said), max(0, room), "left", glyphs.ellipsis)
+        self.spread([*left, self.words(f" {shown} ", SEVERITY.get(severity, "text"))], [])
+
+    def _filter(self, scene: Scene) -> list[Cell]:
+        if not scene.filter:
+            return []
+        count = f"{len(scene.rows)} of {len(scene.snapshot.symbols)}"
+        return [self.words(f"  /{scene.filter} ", "warn"), self.words(f"{count} ", "muted")]
+
+    def _tally(self, scene: Scene) -> list[Cell]:
+        """How many calls stand on each side, in the active mode."""
+        if scene.waiting or scene.snapshot.step == 0:
+            return [self.words("waiting for the first step ", "muted")]
+        up = down = wait = none = 0
+        for found in (composite(s, scene.mode) for s in scene.snapshot.symbols):
+            if found is None or found.bias is None:
+                none += 1
+            elif found.decision.upper() in ("WAIT", ""):
+                wait += 1
+            else:
+                up, down = up + (found.bias > 0), down + (found.bias <= 0)
+        return [
+            self.words(f"long {up}", "up2" if up else "dim"),
+            self.words(f"  short {down}", "down2" if down else "dim"),
+            self.words(f"  wait {wait}", "muted"),
+            self.words(f"  no bias {none} " if none else " ", "dim"),
+        ]
+
+
+def standing(scene: Scene) -> tuple[str, str] | None:
+    """Severity and text of what the header must say now; None when all is calm."""
+    if scene.failure:
+        return "error", scene.failure
+    if scene.snapshot.notices:
+        newest: Notice = scene.snapshot.notices[-1]
+        seconds = (scene.snapshot.ts - newest.ts) / 1e9
+        if seconds <= NOTICE_SECONDS.get(newest.severity, float("inf")):
+            return newest.severity, newest.text
+    return None
+
+
+class Footer(Bar):
+    """Source, feeds, rate and clock on the left; keys on the right."""
+
+    def __init__(self, look: Look, hints: tuple[tuple[str, str], ...], id: str | None = None):
+        super().__init__(look, id=id)
+        self._hints = hints
+
+    def show(self, scene: Scene) -> None:
+        left = [*self._badge(scene), *self._feeds(scene), *self._clock(scene)]
+        right = []
+        for key, word in self._hints:
+            right.append(self.words(f"{key} ", "accent") + self.words(f"{word}  ", "dim"))
+        self.spread(left, right)
+
+    def _badge(self, scene: Scene) -> list[Cell]:
+        snapshot = scene.snapshot
+        name, ink = BADGES[snapshot.mode_of_data]
+        cells = [self.words(f" {name} ", ink), self.words(" ")]
+        if scene.failure:
+            cells.append(self.words("STOPPED ", "error"))
+        elif scene.paused is not None:
+            cells.append(self.words(f"PAUSED {scene.paused:.0f}s ", "warn"))
+        if snapshot.finished:
+            cells.append(self.words("FINISHED ", "strong"))
+        elif snapshot.mode_of_data != "live":
+            speed = "" if snapshot.speed is None else f"x{snapshot.speed:.3g} "
+            done = "" if snapshot.progress is None else f"{snapshot.progress * 100:.0f}% "
+            cells.append(self.words(speed + done, "muted"))
+        return cells
+
+    def _feeds(self, scene: Scene) -> list[Cell]:
+        feeds = scene.feeds.values()
+        ready = sum(f.state == "ready" for f in feeds)
+        worst = next((f.state for f in feeds if f.state != "ready"), "")
+        rate = sum(f.events_per_s for f in feeds)
+        count = f"feeds {ready}/{len(feeds)} "
+        note = f"{worst} " if worst and not scene.snapshot.finished else ""
+        return [
+            self.words(count + note, "warn" if note else "muted"),
+            self.words(f" {rate:,.0f}/s " if feeds else " ", "muted"),
+        ]
+
+    def _clock(self, scene: Scene) -> list[Cell]:
+        now = text.clock(scene.snapshot.ts, scene.zone)
+        return [self.words(f" {now or '--:--:--'}  ", "text" if now else "dim")]

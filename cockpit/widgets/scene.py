@@ -1,0 +1,65 @@
+"""Scene: one Snapshot and how the user looks at it; all a widget is shown."""
+
+from dataclasses import dataclass
+from datetime import tzinfo
+from functools import cached_property
+
+from engine.snapshot import Composite, FeedHealth, Snapshot, SymbolState
+
+STALE_AFTER = 15.0
+NOTICE_SECONDS = {"info": 20.0, "warning": 120.0}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """`paused` seconds of held picture, None while it moves; `failure` what stopped the engine."""
+
+    snapshot: Snapshot
+    mode: str
+    cursor: str | None = None
+    filter: str = ""
+    paused: float | None = None
+    failure: str | None = None
+    zone: tzinfo | None = None
+
+    @cached_property
+    def rows(self) -> tuple[SymbolState, ...]:
+        """Symbols that pass the filter, in the config's order."""
+        wanted = self.filter.upper()
+        return tuple(s for s in self.snapshot.symbols if wanted in s.id)
+
+    @cached_property
+    def place(self) -> int:
+        """Index of the cursor among the rows, 0 when its symbol is filtered out."""
+        ids = [s.id for s in self.rows]
+        return ids.index(self.cursor) if self.cursor in ids else 0
+
+    @property
+    def current(self) -> SymbolState | None:
+        return self.rows[self.place] if self.rows else None
+
+    @property
+    def waiting(self) -> bool:
+        """Nothing to show yet: no step and no price."""
+        return self.snapshot.step == 0 and all(s.price.last is None for s in self.snapshot.symbols)
+
+    @property
+    def feeds(self) -> dict[str, FeedHealth]:
+        return {name: f for name, f in self.snapshot.feeds.items() if f.state != "off"}
+
+    @property
+    def windows(self) -> tuple[str, ...]:
+        """Windows of the active mode, shortest first."""
+        for state in self.snapshot.symbols:
+            if found := state.modes.get(self.mode):
+                return tuple(found.agreement_by_window)
+        return ()
+
+
+def composite(state: SymbolState, mode: str) -> Composite | None:
+    return state.modes.get(mode)
+
+
+def is_stale(state: SymbolState) -> bool:
+    """Its data is older than the cockpit calls live."""
+    return state.price.age is not None and state.price.age > STALE_AFTER

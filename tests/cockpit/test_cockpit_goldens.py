@@ -1,0 +1,73 @@
+"""The screen as text, at three sizes, against files in tests/goldens/cockpit.
+
+After a wanted change: `BLACKPERP_UPDATE_GOLDENS=1 pytest tests/cockpit`, then read the diff.
+"""
+
+import os
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+GOLDENS = Path(__file__).parent.parent / "goldens" / "cockpit"
+SIZES = ((80, 24), (120, 40), (200, 50))
+# name: snapshot, keys, settings
+CASES = {
+    "grid": ("full", (), {}),
+    "grid_fed": ("fed", ("3", "G"), {}),
+    "grid_ascii": ("full", (), {"glyphs": "ascii"}),
+    "loading": ("loading", (), {}),
+    "blocked": ("blocked", (), {}),
+    "finished": ("finished", (), {}),
+    "stale": ("stale", ("j",), {}),
+    "empty": ("full", ("slash", "x", "y", "enter"), {}),
+    "filtered": ("full", ("slash", "d", "o"), {}),
+    "breakdown": ("full", ("j", "c"), {}),
+    "breakdown_ascii": ("fed", ("j", "c"), {"glyphs": "ascii"}),
+    "help": ("full", ("question_mark",), {}),
+    "help_ascii": ("full", ("question_mark",), {"glyphs": "ascii"}),
+    "notice": ("notice", (), {}),
+}
+
+
+def compare(name: str, shown: str) -> None:
+    path = GOLDENS / f"{name}.txt"
+    if os.environ.get("BLACKPERP_UPDATE_GOLDENS") == "1":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(shown, encoding="utf-8", newline="\n")
+    assert shown == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("case", CASES)
+async def test_screen(case: str, size: tuple[int, int], lab: ModuleType) -> None:
+    """A trader sees exactly this; nothing wraps and no line is too long."""
+    snapshot, keys, settings = CASES[case]
+    app = lab.cockpit(lab.picture(snapshot), **settings)
+    async with app.run_test(size=size) as pilot:
+        await lab.settle(pilot, *keys)
+        shown = lab.screen_text(app)
+        assert len(shown.splitlines()) == size[1]
+        compare(f"{case}_{size[0]}x{size[1]}", shown)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+async def test_styles(theme: str, lab: ModuleType) -> None:
+    """Colours of the heads, the cursor's row, two plain rows and a stale one."""
+    app = lab.cockpit(lab.full(), theme=theme)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await lab.settle(pilot)
+        rows = [*range(5), 13, 39]
+        compare(f"styles_{theme}", "".join(lab.screen_styles(app, range(y, y + 1)) for y in rows))
+
+
+async def test_80x24_holds_every_symbol(lab: ModuleType) -> None:
+    """Header, heads, 21 rows, footer: exactly 24 lines, with a notice as without."""
+    for name in ("full", "notice"):
+        app = lab.cockpit(lab.picture(name))
+        async with app.run_test(size=(80, 24)) as pilot:
+            await lab.settle(pilot)
+            lines = lab.screen_text(app).splitlines()
+            assert lines[1].split()[0] == "price"
+            assert [line[1:6].strip() for line in lines[2:23]] == list(lab.PRICES)
+            assert lines[23].startswith(" DEMO")

@@ -1,0 +1,188 @@
+"""Glyphs are one cell, colours survive poorer terminals, drawings tell sign and strength."""
+
+from types import ModuleType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.color import ColorSystem
+from rich.segment import Segment
+
+from cockpit.actions import help_lines
+from cockpit.theme import GLYPHS, SURFACES, Look
+from cockpit.widgets import marks, text
+from cockpit.widgets.columns import ORDER, STEPS, layout
+from cockpit.widgets.lines import changed_spans
+from engine.snapshot import MODES
+
+
+@pytest.mark.parametrize("name", GLYPHS)
+def test_every_glyph_is_one_cell(name: str) -> None:
+    for glyph in GLYPHS[name].all():
+        assert cell_len(glyph) == 1, glyph
+        assert "\ufe0f" not in glyph
+    assert all(cell_len(chr(0x2800 + bits)) == 1 for bits in range(256))
+
+
+def test_ascii_glyphs_are_ascii() -> None:
+    assert all(glyph.isascii() for glyph in GLYPHS["ascii"].all())
+    spark = marks.sparkline(tuple(range(-50, 50)), 20, GLYPHS["ascii"].levels)
+    assert all(glyph.isascii() for glyph, _ in spark)
+
+
+@pytest.mark.parametrize("name", GLYPHS)
+def test_sign_and_absence_are_told_without_colour(name: str) -> None:
+    glyphs = GLYPHS[name]
+    cells = {
+        marks.category(score, state, glyphs)[0]
+        for score, state in ((0.1, ""), (0.5, ""), (-0.1, ""), (-0.5, ""), (0.0, ""), (None, ""))
+    }
+    assert len(cells | {marks.category(0.5, "CONFLICTED", glyphs)[0]}) == 7
+    assert len({marks.arrow(d, glyphs)[0] for d in (-1, 0, 1, None)}) == 4
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_colours_are_the_table_s(theme: str) -> None:
+    """256 colours show what truecolor shows: every ink is an index nobody redefines."""
+    look = Look(theme)
+    assert min(look.palette.values()) > 21
+    for surface in SURFACES:
+        for style in look.ink(surface).values():
+            for colour in (style.color, style.bgcolor):
+                assert colour is not None
+                assert colour.downgrade(ColorSystem.EIGHT_BIT) == colour
+                assert colour.number in look.palette.values()
+
+
+@pytest.mark.parametrize("colours", [16, 256])
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_ink_never_sinks_into_the_paper(theme: str, colours: int) -> None:
+    """Every ink is seen on every surface, and up is not down."""
+    look = Look(theme, colours=colours)
+    for surface in SURFACES:
+        for stale in (False, True):
+            ink = look.ink(surface, stale)
+            for name in set(ink) - set(SURFACES) - {"blank"}:
+                assert ink[name].color != ink[name].bgcolor, (surface, name)
+        ink = look.ink(surface)
+        assert not {ink[f"up{n}"] for n in "123"} & {ink[f"down{n}"] for n in "123"}
+
+
+@pytest.mark.parametrize(("term", "colours"), [("xterm-256color", 256), ("alacritty", 16)])
+async def test_terminals_with_few_colours(
+    term: str, colours: int, lab: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    app = lab.cockpit(lab.full())
+    assert app.look.colours == colours
+    async with app.run_test(size=(80, 24)) as pilot:
+        await lab.settle(pilot)
+        for strip in app.screen._compositor.render_strips():
+            for _, style, _ in strip:
+                assert {style.color.number, style.bgcolor.number} <= set(app.look.palette.values())
+
+
+def test_no_colour_has_no_colour() -> None:
+    for surface in SURFACES:
+        for style in Look(colours=0).ink(surface).values():
+            assert style.color is None
+            assert style.bgcolor is None
+    assert Look(colours=0).ink("cursor")["text"].reverse
+
+
+async def test_no_color_variable(lab: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = lab.cockpit(lab.full())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await lab.settle(pilot)
+        for strip in app.screen._compositor.render_strips():
+            for _, style, _ in strip:
+                assert style is None or style.color is None or style.color.is_default
+                assert style is None or style.bgcolor is None or style.bgcolor.is_default
+        assert "▸BTC" in lab.screen_text(app)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+async def test_every_colour_on_screen_is_the_palette_s(theme: str, lab: ModuleType) -> None:
+    app = lab.cockpit(lab.full(), theme=theme)
+    allowed = set(app.look.palette.values())
+    async with app.run_test(size=(200, 50)) as pilot:
+        for keys in ((), ("question_mark",), ("question_mark", "slash", "b")):
+            await lab.settle(pilot, *keys)
+            for strip in app.screen._compositor.render_strips():
+                for piece, style, _ in strip:
+                    assert style.bgcolor.number in allowed, piece
+                    if piece.strip():
+                        assert style.color.number in allowed, piece
+
+
+@given(st.integers(80, 260), st.sampled_from(MODES))
+@settings(deadline=None)
+def test_columns_fit_and_none_is_lost_when_wider(width: int, mode: str) -> None:
+    placed = layout(width, mode)
+    assert 1 + sum(size + 1 for _, size in placed) <= width
+    assert [name for name, _ in placed] == [n for n in ORDER if n in dict(placed)]
+    assert {"symbol", "price", "change", "decision", "conviction", "arrows", "spark", "age",
+            *MODES} <= set(dict(placed))  # fmt: skip
+    assert dict(placed)[mode] > 10
+    assert {name for name, _ in STEPS} - {"active", "other"} <= set(ORDER)
+
+
+@given(
+    st.one_of(st.none(), st.floats(-120, 120)), st.integers(1, 12), st.sampled_from(list(GLYPHS))
+)
+@settings(deadline=None)
+def test_bar_keeps_its_width_and_side(value: float | None, half: int, name: str) -> None:
+    glyphs = GLYPHS[name]
+    drawn = "".join(s.text for s in marks.bar(value, half, glyphs, Look().ink()))
+    assert len(drawn) == 2 * half + 1
+    left, right = drawn[:half].strip(), drawn[half + 1 :].strip()
+    assert not (left and right)
+    if value is not None and abs(value) >= 100 / half:
+        assert bool(right) == (value > 0)
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-100, 100)), max_size=90), st.integers(1, 30))
+@settings(deadline=None)
+def test_sparkline_has_its_width(values: list[float | None], width: int) -> None:
+    for levels in ("", GLYPHS["ascii"].levels):
+        spark = marks.sparkline(tuple(values), width, levels)
+        assert len(spark) == width
+        assert all(cell_len(glyph) == 1 for glyph, _ in spark)
+
+
+CELLS = st.lists(st.text("ab ", min_size=3, max_size=3), min_size=4, max_size=6)
+
+
+@given(CELLS, CELLS)
+@settings(deadline=None)
+def test_changed_spans_repaint_all_that_changed(before: list[str], after: list[str]) -> None:
+    """Painting the spans alone over the old line gives the new line."""
+    width = 20
+    lines = [tuple((Segment(part),) for part in parts) for parts in (before, after)]
+    shown, wanted = ("".join(parts).ljust(width) for parts in (before, after))
+    for x1, x2 in changed_spans(lines[0], lines[1], width):
+        assert x1 < x2
+        shown = shown[:x1] + wanted[x1:x2] + shown[x2:]
+    assert shown == wanted
+
+
+@pytest.mark.parametrize(
+    ("made", "shown"),
+    [
+        (text.price(None, 2), None), (text.price(1234567.891, 2), "1234567.89"),
+        (text.percent(None), None), (text.percent(9.999), "+10.0%"), (text.percent(-1e2), "-100%"),
+        (text.signed(None), None), (text.signed(-0.2), "0"), (text.signed(0.04, 1), "0.0"),
+        (text.usd(None), None), (text.usd(999.7), "1.0k"), (text.usd(12_345_678), "12M"),
+        (text.age(None), None), (text.age(0.3), "now"), (text.age(59.9), "59s"),
+        (text.age(3600), "1h"), (text.age(1e9), "999d"), (text.clock(0, None), None),
+        (text.clean("a\x1b[2J\n漢"), "a [2J ?"), (text.fit("abcdef", 4, "left", "…"), "abc…"),
+    ],
+)  # fmt: skip
+def test_texts(made: str | None, shown: str | None) -> None:
+    assert made == shown
+
+
+def test_help_fits_eighty_columns() -> None:
+    assert all(len(said) <= 66 for _, said in help_lines())
