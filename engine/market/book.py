@@ -4,7 +4,8 @@ A delta extends the book when its prev_seq is the book's sequence. After a snaps
 deltas that end before s are dropped and the first one applied must contain s or follow it
 (Binance USD-M 'How to manage a local order book correctly'; the other venues' chains map to the
 same three numbers). While no snapshot is there, deltas are kept for it. Any break of the chain
-empties the book's claim to be whole until a new snapshot bridges.
+empties the book's claim to be whole until a new snapshot bridges. A snapshot asked for to renew a
+whole book arrives older than the book: the deltas kept since it was asked for carry it to now.
 """
 
 from collections import deque
@@ -12,18 +13,20 @@ from itertools import pairwise
 from math import inf
 
 from engine.events import BookDelta, BookSnapshot
+from engine.market.side import Side
 
-MAX_WAITING = 5000
+MAX_WAITING = 1000
 
 
 class Book:
     """Price -> size per side; `synced` only while the chain of updates is unbroken."""
 
     __slots__ = (
+        "_keeping",
         "_waiting",
         "applied",
-        "asks",
-        "bids",
+        "ask_side",
+        "bid_side",
         "bridging",
         "edges",
         "gaps",
@@ -38,8 +41,8 @@ class Book:
     )
 
     def __init__(self) -> None:
-        self.bids: dict[float, float] = {}
-        self.asks: dict[float, float] = {}
+        self.bid_side = Side()
+        self.ask_side = Side()
         self.seq: int | None = None
         self.synced = False
         self.bridging = False
@@ -52,7 +55,18 @@ class Book:
         self.snapshots = 0
         self.stale_dropped = 0
         self.waiting_dropped = 0
+        self._keeping = True
         self._waiting: deque[BookDelta] = deque(maxlen=MAX_WAITING)
+
+    @property
+    def bids(self) -> dict[float, float]:
+        """Price -> size, in no order; made anew at each call."""
+        return self.bid_side.levels()
+
+    @property
+    def asks(self) -> dict[float, float]:
+        """Price -> size, in no order; made anew at each call."""
+        return self.ask_side.levels()
 
     @property
     def resyncs(self) -> int:
@@ -61,42 +75,47 @@ class Book:
 
     def snapshot(self, event: BookSnapshot) -> None:
         """Replace the book, then apply what waited for it."""
-        if event.seq is not None and self.synced and (self.seq or 0) > event.seq:
-            self.stale_dropped += 1
-            return
-        self.bids = {price: size for price, size in event.bids if size}
-        self.asks = {price: size for price, size in event.asks if size}
+        applied, renewed = self.applied, False
+        if self.synced and event.seq is not None and (self.seq or 0) > event.seq:
+            if not self._carries(event.seq):
+                self.stale_dropped += 1
+                return
+            renewed = True
+        self.bid_side, self.ask_side = Side(event.bids), Side(event.asks)
         self.seq = event.seq
         self.snapshots += 1
         self.snapshot_at = event.recv or event.ts
         self.recv = event.recv or event.ts
-        self.edges = (min(self.bids, default=0.0), max(self.asks, default=inf))
-        self.tick = _tick(self.bids, self.asks)
+        bids, asks = self.bids, self.asks
+        self.edges = (min(bids, default=0.0), max(asks, default=inf))
+        tick = _tick(bids, asks)
+        self.tick = min(self.tick or tick, tick or self.tick)
         self.bridging = event.seq is not None
         self.synced = True
+        self._keeping = False
         waiting, self._waiting = self._waiting, deque(maxlen=MAX_WAITING)
         for delta in waiting:
             self.delta(delta)
+        if renewed:
+            self.applied = applied
+
+    def expect(self) -> None:
+        """A snapshot was asked for: keep what comes until it is there."""
+        self._keeping = True
 
     def delta(self, event: BookDelta) -> bool:
         """Apply, keep or drop an update; True when the book has changed."""
-        if not self.synced:
+        if self._keeping:
             self._keep(event)
-            return False
+            if not self.synced:
+                return False
         prev = event.prev_seq
         if prev != self.seq and not self._bridges(event):
             return False
-        bids, asks = self.bids, self.asks
-        for price, size in event.bids:
-            if size:
-                bids[price] = size
-            else:
-                bids.pop(price, None)
-        for price, size in event.asks:
-            if size:
-                asks[price] = size
-            else:
-                asks.pop(price, None)
+        if event.bids:
+            self.bid_side.update(event.bids)
+        if event.asks:
+            self.ask_side.update(event.asks)
         self.seq = event.seq
         self.bridging = False
         self.recv = event.recv or event.ts
@@ -106,7 +125,17 @@ class Book:
     def lose(self) -> None:
         """The stream broke off: what comes next has to bridge a new snapshot."""
         self.synced = False
+        self._keeping = True
         self._waiting.clear()
+
+    def _carries(self, seq: int) -> bool:
+        """Whether the kept deltas lead from a snapshot's sequence to the book's own."""
+        while self._waiting and (self._waiting[0].seq or 0) < seq:
+            self._waiting.popleft()
+        if not self._waiting:
+            return False
+        first = self._waiting[0]
+        return first.prev_seq == seq or (first.first_seq or seq + 1) <= seq
 
     def _bridges(self, event: BookDelta) -> bool:
         known, seq = self.seq, event.seq

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from engine.clock import NS
 from engine.market.book import Book
+from engine.market.side import Side
 from engine.market.view import Array
 
 SLOTS = 100
 BANDS = np.array([10.0, 50.0, 100.0])
+OUTWARD = np.array([-1.0, 1.0])
 MIN_COVER = 2.0
 WALL = 5.0
 THIN = 0.25
@@ -54,27 +56,28 @@ class DepthSampler:
         with np.errstate(invalid="ignore", divide="ignore"):
             log_mid = np.log((bid + ask) / 2)
         known = np.array([book is not None for book in books]) & (bid < ask)
+        known &= bid_size + ask_size > 0
         edge = np.zeros((2, len(books)))
         base = np.floor(np.where(known, log_mid, 0.0) * 1e4).astype(np.int64)
         for s, book in enumerate(books):
             if book is not None and known[s]:
-                self._count(0, s, book.bids, -1.0, log_mid[s], base[s])
-                self._count(1, s, book.asks, 1.0, log_mid[s], base[s])
+                self._count(0, s, book.bid_side, -1.0, log_mid[s], base[s])
+                self._count(1, s, book.ask_side, 1.0, log_mid[s], base[s])
                 with np.errstate(divide="ignore"):
-                    edge[:, s] = np.abs(np.log(book.edges) - log_mid[s]) * 1e4
+                    edge[:, s] = OUTWARD * (np.log(book.edges) - log_mid[s]) * 1e4
         cover = self._cover(edge)
         known &= cover >= MIN_COVER
         fields = self._bands(np.where(known, cover, MIN_COVER))
-        fields["tilt"] = bid_size / (bid_size + ask_size) - 0.5
+        with np.errstate(invalid="ignore", divide="ignore"):
+            fields["tilt"] = bid_size / (bid_size + ask_size) - 0.5
         fields["spread"] = (ask - bid) / np.exp(log_mid) * 1e4
         fields["top"] = (bid * bid_size + ask * ask_size) / 2
         walled = self._walls(fields, base, known, now, np.maximum(cover, MIN_COVER))
         return Sample(fields, known, walled, np.where(known, cover, np.nan))
 
-    def _count(self, side: int, s: int, levels: dict[float, float], sign: float, log_mid: float,
+    def _count(self, side: int, s: int, levels: Side, sign: float, log_mid: float,
                base: int) -> None:  # fmt: skip
-        prices = np.fromiter(levels.keys(), float, len(levels))
-        sizes = np.fromiter(levels.values(), float, len(levels))
+        prices, sizes = levels.arrays()
         logs = np.log(prices)
         away = sign * (logs - log_mid) * 1e4
         keep = (away >= 0) & (away < SLOTS)
@@ -108,7 +111,8 @@ class DepthSampler:
             name = f"{width:.0f}"
             fields[f"bid_{name}"], fields[f"ask_{name}"] = depth
             fields[f"band_{name}"] = band
-        inside = np.arange(SLOTS) < cover[:, None]
+        # Only slots that are known as a whole: a part of one would look thin.
+        inside = np.arange(1, SLOTS + 1) <= cover[:, None]
         slots = inside.sum(axis=-1)
         usual = (self._near * inside).sum(axis=(0, 2)) / (2 * slots)
         thin = ((self._near < THIN * usual[:, None]) & inside).sum(axis=-1) / slots

@@ -4,25 +4,28 @@ import numpy as np
 
 from engine.market.view import Array
 
-CENT = 2.0**-7
+# Quanta of what is summed: notional traded, shares and seconds, notional resting.
+TRADED = 2.0**-12
+LEANING = 2.0**-14
 FINE = 2.0**-24
 COARSE = 2.0**-4
 
-# Kept in every ring, and filled from candles: taker notional, trade price x notional, seconds.
-FLOW = {"buy": CENT, "sell": CENT, "vwap": CENT, "covered": FINE}
+# Kept in every ring, and filled from candles: taker notional, notional x (log price - that of the
+# symbol's first price), seconds. Fine enough that a small trade alone has an exact VWAP.
+FLOW = {"buy": TRADED, "sell": TRADED, "vwap": LEANING, "covered": FINE}
 
 # Only from a live tape.
 TAPE = {
     "buys": 1.0,
     "sells": 1.0,
-    "big_buy": CENT,
-    "big_sell": CENT,
-    "bunched_buy": CENT,
-    "bunched_sell": CENT,
-    "large_buy": CENT,
-    "large_sell": CENT,
-    "small_buy": CENT,
-    "small_sell": CENT,
+    "big_buy": TRADED,
+    "big_sell": TRADED,
+    "bunched_buy": TRADED,
+    "bunched_sell": TRADED,
+    "large_buy": TRADED,
+    "large_sell": TRADED,
+    "small_buy": TRADED,
+    "small_sell": TRADED,
     "sized": FINE,
 }
 

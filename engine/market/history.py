@@ -1,6 +1,6 @@
 """The rings of all resolutions together, and the cells that views are made of."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from engine.market.fields import (
     TAPE,
     quanta,
 )
-from engine.market.rings import CLOSE, Prices, Totals
+from engine.market.rings import Prices, Series, Totals, to_quanta
 from engine.market.view import BARS, HISTORY, Array, Cells, Window
 
 Index = NDArray[np.int64]
@@ -33,18 +33,20 @@ OHLC = slice(AT["open"], AT["close"] + 1)
 CANDLE = [AT[n] for n in ("open", "high", "low", "close", "vwap", "buy", "sell", "covered")]
 
 
-def _places(names: Iterable[str]) -> tuple[list[int], list[int]]:
+def _places(names: Iterable[str]) -> list[tuple[int, int]]:
     """Where fields stand in a view's table and in the live rings."""
-    listed = list(names)
-    return [AT[n] for n in listed], [LIVE_AT[n] for n in listed]
+    return [(AT[name], LIVE_AT[name]) for name in names]
 
 
-COUNTS_OUT, COUNTS_IN = _places(("buys", "sells"))
-SIZED_OUT, SIZED_IN = _places(n for n in TAPE if n not in ("buys", "sells", "sized"))
-MEANS_OUT, MEANS_IN = _places(SAMPLED)
-SUMS_OUT, SUMS_IN = _places(("ofi", "bid_taken", "ask_taken", "bid_refill", "ask_refill"))
+FLOW_QUANTA, LIVE_QUANTA = quanta(FLOW)[:, None], quanta(LIVE)[:, None]
+COUNTS = _places(("buys", "sells"))
+SIZED = _places(n for n in TAPE if n not in ("buys", "sells", "sized"))
+MEANS = _places(SAMPLED)
+SUMS = _places(("ofi", "bid_taken", "ask_taken", "bid_refill", "ask_refill"))
 SERIES_CELL = 300
 SERIES_KEPT = 20_000
+# Cells for which a published value stands when no other follows.
+SERIES_BACK = 3
 
 
 class History:
@@ -55,8 +57,9 @@ class History:
         self.flow = {s: Totals(s * NS, n, quanta(FLOW), symbols) for s, n in KEPT.items()}
         self.live = {s: Totals(s * NS, n, quanta(LIVE), symbols) for s, n in LIVE_KEPT.items()}
         self.prices = {s: Prices(s * NS, n, symbols) for s, n in KEPT.items()}
-        self.mids = Prices(NS, KEPT[1], symbols)
-        self.taker_ratio = np.full((SERIES_KEPT, symbols), np.nan)
+        self.mids = Series(KEPT[1], symbols)
+        self.log_anchor = np.full(symbols, np.nan)
+        self._ratios = Series(SERIES_KEPT, symbols)
 
     def advance(self, at: int, carried: Array) -> None:
         """Open the cells that contain instant `at`; live symbols start at their last price."""
@@ -68,17 +71,36 @@ class History:
                 if seconds in self.live:
                     self.live[seconds].advance(cell)
 
-    def add_flow(self, at: int, amounts: Array, skip: dict[int, NDArray[np.bool_]]) -> None:
-        """Add flow (fields, symbols) at an instant; `skip` masks symbols per resolution."""
+    def anchor(self, symbols: Index, log_prices: Array) -> None:
+        """Fix what a symbol's log prices are counted from, the first time one is known."""
+        new = np.isnan(self.log_anchor[symbols])
+        if new.any():
+            self.log_anchor[symbols[new]] = log_prices[new]
+
+    def add_flow(self, at: int, amounts: Array, instead: dict[int, Array]) -> None:
+        """Add flow (fields, symbols) at an instant; `instead`: other amounts for a resolution."""
+        rounded = to_quanta(amounts, FLOW_QUANTA)
         for seconds, ring in self.flow.items():
-            mask = skip.get(seconds)
-            ring.add(at // ring.cell_ns, np.where(mask, 0.0, amounts) if mask is not None
-                     else amounts)  # fmt: skip
+            if seconds in instead:
+                ring.add(at // ring.cell_ns, instead[seconds])
+            else:
+                ring.add_whole(at // ring.cell_ns, rounded)
+
+    def take_flow(self, seconds: int, symbol: int, cell: int, amounts: Array) -> None:
+        """Take flow (fields) of one symbol out of a cell again."""
+        out = np.zeros((len(FLOW), self.symbols))
+        out[:, symbol] = -amounts
+        self.flow[seconds].add(cell, out)
+
+    def add_ratio(self, ts: int, symbol: int, value: float) -> None:
+        """A published log taker ratio; it counts from its time on, until the next."""
+        self._ratios.put(-(-ts // (SERIES_CELL * NS)), symbol, value)
 
     def add_live(self, at: int, amounts: Array) -> None:
         """Add tape and book measures (fields, symbols) at an instant."""
+        rounded = to_quanta(amounts, LIVE_QUANTA)
         for ring in self.live.values():
-            ring.add(at // ring.cell_ns, amounts)
+            ring.add_whole(at // ring.cell_ns, rounded)
 
     def set_candles(self, seconds: int, symbol: int, cells: Index, ohlc: Array,
                     flow: Array) -> None:  # fmt: skip
@@ -89,104 +111,121 @@ class History:
             totals.put(cells[held], symbol, flow[:, held])
             prices.put(cells[held], symbol, ohlc[:, held])
 
-    def rebuild_hour(self, symbol: int, hour: int) -> None:
-        """Make an hour cell of one symbol the sum of its minutes."""
-        ends = np.array([(hour + 1) * 60])
-        ohlc = self.prices[60].stretches(ends, 60)[0, :, symbol]
-        flow = self.flow[60].sums(ends, 60)[0, :, symbol]
-        if not np.isnan(ohlc).any():
+    def rebuild_hour(self, symbol: int, hour: int, less: Array) -> None:
+        """Make an hour of one symbol the sum of its minutes so far, `less` some flow (fields)."""
+        end = min((hour + 1) * 60, self.flow[60].head + 1)
+        ends, minutes = np.array([end]), end - hour * 60
+        if minutes <= 0:
+            return
+        ohlc = self.prices[60].stretches(ends, minutes)[0, :, symbol]
+        flow = self.flow[60].sums(ends, minutes)[0, :, symbol] - less
+        if not np.isnan(ohlc).any() and not np.isnan(flow).any():
             self.set_candles(3600, symbol, np.array([hour]), ohlc[:, None], flow[:, None])
 
     def cells(self, now: int, windows: tuple[Window, ...]) -> tuple[Cells, Cells]:
-        """(bars, spans) as of `now`."""
-        return _stack([self._bars(now, w) for w in windows]), _stack(
-            [self._spans(now, w) for w in windows]
+        """(bars, spans) as of `now`; in the past, up to the last whole cell of each ring."""
+        return self._table(now, windows, BARS, self._bars), self._table(
+            now, windows, HISTORY, self._spans
         )
 
-    def _bars(self, now: int, window: Window) -> Array:
+    def _table(self, now: int, windows: tuple[Window, ...], count: int,
+               fill: Callable[[Array, int, Window], None]) -> Cells:  # fmt: skip
+        """One (windows, count, symbols) array a field; what no ring holds is NaN."""
+        table = np.full((len(AT), len(windows), count, self.symbols), np.nan)
+        for place, window in enumerate(windows):
+            fill(table[:, place], now, window)
+        return Cells(*table)
+
+    def _bars(self, out: Array, now: int, window: Window) -> None:
         ring = BAR_RING[window.bar]
         each = window.bar // ring
-        return self._read(ring, _ends(now, ring, each, BARS), each, 0.5)
+        self._read(out, ring, self._ends(now, ring, each, BARS), each, 0.5)
 
-    def _spans(self, now: int, window: Window) -> Array:
+    def _spans(self, out: Array, now: int, window: Window) -> None:
         need = 0.999 if window.span <= 60 else 0.5
         ring = SPAN_RING[window.span]
         each = window.span // ring
-        out = self._read(ring, _ends(now, ring, each, HISTORY), each, need)
+        self._read(out, ring, self._ends(now, ring, each, HISTORY), each, need)
         if ring == 10:
             minutes = window.span // 60
-            _fill(out, self._read(60, _ends(now, 60, minutes, HISTORY), minutes, need, live=False))
+            self._fill(out, 60, self._ends(now, 60, minutes, HISTORY), minutes, need)
         elif window.span > 3600:
             # Windows before the current one come from whole hours, which reach 180 days back.
             hours = window.span // 3600
-            out[:-1, OHLC] = np.nan
+            out[OHLC, :-1] = np.nan
             ends = now // (3600 * NS) - hours * np.arange(HISTORY - 1, 0, -1)
-            _fill(out[:-1], self._read(3600, ends, hours, need, live=False))
+            self._fill(out[:, :-1], 3600, ends, hours, need)
         ends = now - window.span * NS * np.arange(HISTORY - 1, -1, -1)
-        out[:, AT["taker_ratio"]] = self.taker_ratio[(ends // (SERIES_CELL * NS)) % SERIES_KEPT]
-        return out
+        out[AT["taker_ratio"]] = self._ratios.read(ends // (SERIES_CELL * NS), SERIES_BACK)
 
-    def _read(self, ring: int, ends: Index, each: int, need: float, live: bool = True) -> Array:
-        """Every field of the stretches of `each` ring cells before each end, (ends, fields, S)."""
-        out = np.full((len(ends), len(AT), self.symbols), np.nan)
+    def _fill(self, out: Array, ring: int, ends: Index, each: int, need: float) -> None:
+        """Where the fine ring knows no price, take what candles told a coarser one."""
+        missing = np.isnan(out[AT["close"]])
+        if not missing.any():
+            return
+        coarse = np.full_like(out, np.nan)
+        self._read_candles(coarse, ring, ends, each, need)
+        missing &= ~np.isnan(coarse[AT["close"]])
+        for place in CANDLE:
+            np.copyto(out[place], coarse[place], where=missing)
+
+    def _ends(self, now: int, ring: int, each: int, count: int) -> Index:
+        """Exclusive ends, in ring cells, of `count` consecutive stretches of `each`, up to now.
+
+        The cell that `now` falls into counts while it is the newest; later, what it holds is
+        the future of `now`.
+        """
+        present = self.prices[1].head <= (now - 1) // NS
+        last = -(-now // (ring * NS)) if present else now // (ring * NS)
+        return last - each * np.arange(count - 1, -1, -1)
+
+    def _read(self, out: Array, ring: int, ends: Index, each: int, need: float) -> None:
+        """Every field of the stretches of `each` ring cells before each end, (fields, ends, S)."""
+        known = self._read_candles(out, ring, ends, each, need)
+        self._read_live(out, self.live[ring].sums(ends, each), known, need, ring * each)
+        out[AT["mid"]] = self._mids(ring, ends)
+
+    def _read_candles(self, out: Array, ring: int, ends: Index, each: int, need: float) -> Known:
+        """Prices and flow; returns which (ends, S) are covered well enough to be known."""
         flow = self.flow[ring].sums(ends, each)
         covered = flow[:, FLOW_AT["covered"]] / (ring * each)
         known = covered >= need
-        out[:, AT["covered"]] = np.nan_to_num(covered)
+        out[AT["covered"]] = np.nan_to_num(covered)
         prices = self.prices[ring].stretches(ends, each)
-        prices[~np.repeat(known[:, None], 4, axis=1)] = np.nan
-        np.log(prices, out=out[:, OHLC])
-        flow[~np.repeat(known[:, None], len(FLOW_AT), axis=1)] = np.nan
+        for place in range(4):
+            np.log(prices[:, place], out=out[AT["open"] + place], where=known)
         buy, sell = flow[:, FLOW_AT["buy"]], flow[:, FLOW_AT["sell"]]
-        out[:, AT["buy"]], out[:, AT["sell"]] = buy, sell
+        np.copyto(out[AT["buy"]], buy, where=known)
+        np.copyto(out[AT["sell"]], sell, where=known)
         volume = buy + sell
-        traded = volume > 0
-        out[:, AT["vwap"]] = np.where(
-            traded, flow[:, FLOW_AT["vwap"]] / np.where(traded, volume, 1.0), out[:, AT["close"]]
-        )
-        if live and ring in self.live:
-            self._read_live(out, self.live[ring].sums(ends, each), known, need, ring * each)
-            out[:, AT["mid"]] = self._mids(ring, ends)
-        return out
+        traded = known & (volume > 0)
+        above = flow[:, FLOW_AT["vwap"]] / np.where(traded, volume, 1.0)
+        out[AT["vwap"]] = np.where(traded, self.log_anchor + above, out[AT["close"]])
+        return known
 
     def _read_live(self, out: Array, sums: Array, known: Known, need: float, seconds: int) -> None:
         """Tape sums and book means, NaN where not enough of the stretch is known."""
         samples = sums[:, LIVE_AT["samples"]]
-        out[:, AT["book_covered"]] = np.nan_to_num(samples / seconds)
+        out[AT["book_covered"]] = np.nan_to_num(samples / seconds)
         whole = samples / seconds >= need
         sized = known & (sums[:, LIVE_AT["sized"]] / seconds >= need)
-        divisor = np.where(whole, samples, np.nan)
-        out[:, COUNTS_OUT] = np.where(known[:, None], sums[:, COUNTS_IN], np.nan)
-        out[:, SIZED_OUT] = np.where(sized[:, None], sums[:, SIZED_IN], np.nan)
-        out[:, MEANS_OUT] = sums[:, MEANS_IN] / divisor[:, None]
-        out[:, SUMS_OUT] = np.where(whole[:, None], sums[:, SUMS_IN], np.nan)
+        share = 1.0 / np.where(whole, samples, np.nan)
+        for target, source in COUNTS:
+            np.copyto(out[target], sums[:, source], where=known)
+        for target, source in SIZED:
+            np.copyto(out[target], sums[:, source], where=sized)
+        for target, source in MEANS:
+            np.multiply(sums[:, source], share, out=out[target])
+        for target, source in SUMS:
+            np.copyto(out[target], sums[:, source], where=whole)
         for side in ("bid", "ask"):
             walls = sums[:, LIVE_AT[f"{side}_walls"]]
             walls = np.where(whole & (walls > 0), walls, np.nan)
             for name in (f"{side}_wall_distance", f"{side}_wall_life"):
-                out[:, AT[name]] = sums[:, LIVE_AT[name]] / walls
+                np.divide(sums[:, LIVE_AT[name]], walls, out=out[AT[name]])
 
     def _mids(self, ring: int, ends: Index) -> Array:
-        cells = ends * ring - 1
-        held = (cells > self.mids.head - self.mids.size) & (cells <= self.mids.head)
-        out = np.full((len(ends), self.symbols), np.nan)
-        out[held] = np.log(self.mids.cells[cells[held] % self.mids.size, CLOSE])
+        """Log mid of the last second of each stretch; of the newest for one not yet over."""
+        seconds = np.minimum(ends * ring - 1, self.prices[1].head)
+        out: Array = np.log(self.mids.read(seconds))
         return out
-
-
-def _ends(now: int, ring: int, each: int, count: int) -> Index:
-    """Exclusive ends, in ring cells, of `count` consecutive stretches of `each`, up to now."""
-    last = -(-now // (ring * NS))
-    return last - each * np.arange(count - 1, -1, -1)
-
-
-def _fill(out: Array, coarse: Array) -> None:
-    """Where the fine ring knows no price, take what candles told the coarse one."""
-    missing = np.isnan(out[:, AT["close"]])[:, None]
-    out[:, CANDLE] = np.where(missing, coarse[:, CANDLE], out[:, CANDLE])
-
-
-def _stack(parts: list[Array]) -> Cells:
-    """Cells of all windows: one (windows, stretches, symbols) array a field."""
-    table = np.ascontiguousarray(np.stack(parts).transpose(2, 0, 1, 3))
-    return Cells(*table)

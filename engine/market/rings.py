@@ -14,6 +14,13 @@ from engine.market.view import Array
 Index = NDArray[np.int64]
 
 OPEN, HIGH, LOW, CLOSE = range(4)
+NEVER = np.iinfo(np.int64).min
+
+
+def to_quanta(amounts: Array, quanta: Array | float) -> Array:
+    """Amounts rounded to whole quanta, so that their sums are exact."""
+    out: Array = np.round(amounts / quanta) * quanta
+    return out
 
 
 class Totals:
@@ -36,13 +43,16 @@ class Totals:
 
     def add(self, cell: int, amounts: Array) -> bool:
         """Add (fields, symbols) to a cell; False when the ring no longer holds it."""
+        return self.add_whole(cell, to_quanta(amounts, self._quanta))
+
+    def add_whole(self, cell: int, amounts: Array) -> bool:
+        """The same for amounts that are whole quanta already."""
         if cell > self.head:
             self.advance(cell)
         if cell <= self.head - self.size:
             return False
-        rounded = np.round(amounts / self._quanta) * self._quanta
         for later in range(cell, self.head + 1):
-            self._cum[later % self.size] += rounded
+            self._cum[later % self.size] += amounts
         return True
 
     def put(self, cells: Index, symbol: int, amounts: Array) -> None:
@@ -52,7 +62,7 @@ class Totals:
         column = self._cum[rows, :, symbol]
         change = np.zeros_like(column[1:])
         at = cells - first
-        wanted = (np.round(amounts / self._quanta) * self._quanta).T
+        wanted = to_quanta(amounts, self._quanta).T
         change[at] = wanted - np.diff(column, axis=0)[at]
         self._cum[rows[1:], :, symbol] = column[1:] + np.cumsum(change, axis=0)
 
@@ -75,7 +85,9 @@ class Totals:
 class Prices:
     """Open, high, low, close in `size` cells of `cell_ns`, (size, 4, symbols).
 
-    Unknown cells hold NaN open and close, high -inf and low +inf.
+    A cell with trades is what those trades make of it, in whatever order they come; one without
+    is flat at the last price before it. Unknown cells hold NaN open and close, high -inf and
+    low +inf.
     """
 
     def __init__(self, cell_ns: int, size: int, symbols: int) -> None:
@@ -84,6 +96,8 @@ class Prices:
         self.head = -1
         self._unknown = np.array([np.nan, -np.inf, np.inf, np.nan])[:, None]
         self.cells = np.repeat(np.tile(self._unknown, (size, 1, 1)), symbols, axis=2)
+        # Times of the first and last trade of each cell; NEVER where there is none.
+        self._times = np.full((size, 2, symbols), NEVER)
         self._rolling: dict[int, Array] = {}
         self._fresh: dict[int, int] = {}
 
@@ -99,37 +113,48 @@ class Prices:
         start = np.where(np.isnan(carried), self._unknown, carried)
         for new in range(max(self.head + 1, cell - self.size + 1), cell + 1):
             self.cells[new % self.size] = start
+            self._times[new % self.size] = NEVER
         self.head = max(self.head, cell)
 
-    def trade(self, cell: int, symbols: Index, ohlc: Array, late: bool) -> None:
-        """Widen a cell by trades, (4, symbols given); late ones leave its open and close alone."""
-        self._changed(cell)
-        row = self.cells[cell % self.size]
-        fresh = np.isnan(row[CLOSE, symbols])
-        row[HIGH, symbols] = np.maximum(row[HIGH, symbols], ohlc[HIGH])
-        row[LOW, symbols] = np.minimum(row[LOW, symbols], ohlc[LOW])
-        row[OPEN, symbols] = np.where(fresh, ohlc[OPEN], row[OPEN, symbols])
-        keep = ~fresh if late else np.zeros_like(fresh)
-        row[CLOSE, symbols] = np.where(keep, row[CLOSE, symbols], ohlc[CLOSE])
+    def trade(self, cell: int, symbols: Index, ohlc: Array, times: Index) -> None:
+        """Add trades to a held cell; `ohlc` (4, symbols given), times of first and last (2, ...).
 
-    def carry(self, cell: int, symbols: Index) -> None:
-        """A late first trade makes the price known in the cells opened after it."""
+        The newest price becomes that of the cells after it in which nothing was traded.
+        """
         self._changed(cell)
+        row, seen = self.cells[cell % self.size], self._times[cell % self.size]
+        empty = seen[1, symbols] == NEVER
+        first = empty | (times[0] < seen[0, symbols])
+        last = empty | (times[1] >= seen[1, symbols])
+        high = np.maximum(row[HIGH, symbols], ohlc[HIGH])
+        low = np.minimum(row[LOW, symbols], ohlc[LOW])
+        row[OPEN, symbols] = np.where(first, ohlc[OPEN], row[OPEN, symbols])
+        row[HIGH, symbols] = np.where(empty, ohlc[HIGH], high)
+        row[LOW, symbols] = np.where(empty, ohlc[LOW], low)
+        row[CLOSE, symbols] = np.where(last, ohlc[CLOSE], row[CLOSE, symbols])
+        seen[0, symbols] = np.where(first, times[0], seen[0, symbols])
+        seen[1, symbols] = np.where(last, times[1], seen[1, symbols])
+        self._carry(cell, symbols[last])
+
+    def _carry(self, cell: int, symbols: Index) -> None:
         price = self.cells[cell % self.size, CLOSE]
         for later in range(cell + 1, self.head + 1):
-            row = self.cells[later % self.size]
-            unknown = symbols[np.isnan(row[CLOSE, symbols])]
-            row[:, unknown] = price[unknown]
+            symbols = symbols[self._times[later % self.size, 1, symbols] == NEVER]
+            if not len(symbols):
+                return
+            self.cells[later % self.size][:, symbols] = price[symbols]
 
     def put(self, cells: Index, symbol: int, ohlc: Array) -> None:
         """Set whole cells of one symbol; ohlc (4, cells)."""
         self._changed(int(cells[0]))
         self.cells[cells % self.size, :, symbol] = ohlc.T
+        self._times[cells % self.size, 0, symbol] = cells * self.cell_ns
+        self._times[cells % self.size, 1, symbol] = (cells + 1) * self.cell_ns - 1
 
     def stretches(self, ends: Index, length: int) -> Array:
         """OHLC of the `length` cells before each end, (ends, 4, symbols).
 
-        Open is the first known price of the stretch, close the last; NaN where none is known.
+        Open is that of the first known cell, close that of the last; NaN where none is known.
         """
         first, last = ends - length, ends - 1
         held = (first > self.head - self.size) & (last <= self.head)
@@ -178,3 +203,28 @@ class Prices:
     def _changed(self, cell: int) -> None:
         for length, fresh in self._fresh.items():
             self._fresh[length] = min(fresh, cell - 1)
+
+
+class Series:
+    """Values by cell, each with the cell it was set for; unset ones are NaN."""
+
+    def __init__(self, size: int, symbols: int) -> None:
+        self._values = np.full((size, symbols), np.nan)
+        self._cells = np.full((size, symbols), NEVER)
+        self._size = size
+
+    def put(self, cell: int, symbols: int | slice, values: float | Array) -> None:
+        """Set one symbol's value in a cell, or all of them; newer ones stay."""
+        row = cell % self._size
+        newer = self._cells[row, symbols] <= cell
+        self._values[row, symbols] = np.where(newer, values, self._values[row, symbols])
+        self._cells[row, symbols] = np.where(newer, cell, self._cells[row, symbols])
+
+    def read(self, cells: Index, back: int = 0) -> Array:
+        """Newest values in each cell or up to `back` cells before it, (cells, symbols)."""
+        out = np.full((len(cells), self._values.shape[1]), np.nan)
+        for cell in (cells - step for step in range(back + 1)):
+            row = cell % self._size
+            there = np.isnan(out) & (self._cells[row] == cell[:, None])
+            out = np.where(there, self._values[row], out)
+        return out

@@ -5,13 +5,15 @@ in the ids of a venue that numbers its trades without gaps is counted and makes 
 measures unreliable until their window has passed.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.clock import NS
-from engine.events import Trade
+from engine.market.fields import LEANING, TRADED
+from engine.market.rings import to_quanta
 from engine.market.view import Array
 
 Index = NDArray[np.int64]
@@ -23,32 +25,52 @@ BIN_FLOOR = -6.0
 BINS_PER_OCTAVE = 8.0
 BIG = 0.99
 BUNCH_NS = 5 * NS
+BUNCH_KEPT_NS = 20 * NS
 MIN_PRINTS = 200
 FORGET_S = 4 * 3600.0
+MAX_SKIPPED = 1000
 
 
 class TradeIds:
-    """Remembers which trades of one (venue, symbol) were seen."""
+    """Remembers which trades of one (venue, symbol) were seen.
 
-    __slots__ = ("_recent", "_seen", "gapless", "last")
+    Gapless ids need only the last one and those skipped before it, which may still come (two
+    sockets overlap while one replaces the other).
+    """
+
+    __slots__ = ("_recent", "_seen", "_skipped", "gapless", "last")
 
     def __init__(self, gapless: bool) -> None:
         self.gapless = gapless
         self.last: int | None = None
-        self._seen: set[str] = set()
-        self._recent: deque[str] = deque()
+        self._skipped: set[int] = set()
+        self._seen: set[int | str] = set()
+        self._recent: deque[int | str] = deque()
 
     def missing(self, trade_id: int | str) -> int | None:
-        """Trades skipped before this one, or None when it was seen before."""
-        if isinstance(trade_id, str):
+        """Trades skipped before this one, -1 when it is one of those, None when seen before."""
+        if not self.gapless or isinstance(trade_id, str):
             return None if self._repeats(trade_id) else 0
         last = self.last
-        if last is not None and trade_id <= last:
-            return None
+        if last is None or trade_id == last + 1:
+            self.last = trade_id
+            return 0
+        if trade_id <= last:
+            return self._fills(trade_id)
         self.last = trade_id
-        return trade_id - last - 1 if self.gapless and last is not None else 0
+        missing = trade_id - last - 1
+        self._skipped.update(range(max(last + 1, trade_id - MAX_SKIPPED), trade_id))
+        if len(self._skipped) > 2 * MAX_SKIPPED:
+            self._skipped = set(sorted(self._skipped)[-MAX_SKIPPED:])
+        return missing
 
-    def _repeats(self, trade_id: str) -> bool:
+    def _fills(self, trade_id: int) -> int | None:
+        if trade_id not in self._skipped:
+            return None
+        self._skipped.remove(trade_id)
+        return -1
+
+    def _repeats(self, trade_id: int | str) -> bool:
         if trade_id in self._seen:
             return True
         self._seen.add(trade_id)
@@ -98,35 +120,59 @@ class SizeClasses:
 
 
 class Batch:
-    """Trades of one second or so as arrays, ordered by symbol-independent arrival."""
+    """Trades as arrays: place of the symbol, bar time `at` and exchange time `ts` in ns.
 
-    __slots__ = ("at", "buy", "notional", "price", "symbol", "ts")
+    An exchange time later than receipt allows is replaced by the one that fits the bar time.
+    Notional is in whole quanta, so that sums are the same in whatever parts they are made.
+    """
 
-    def __init__(self, trades: list[Trade], symbols: Index, at: Index) -> None:
-        self.symbol = symbols
+    __slots__ = ("at", "bunched", "buy", "leaning", "log_price", "notional", "price", "symbol",
+                 "ts")  # fmt: skip
+
+    def __init__(self, symbol: Index, at: Index, ts: Index, price: Array, size: Array,
+                 buy: NDArray[np.bool_]) -> None:  # fmt: skip
+        self.symbol = symbol
         self.at = at
-        self.ts = np.array([t.ts for t in trades], dtype=np.int64)
-        self.price = np.array([t.price for t in trades])
-        self.notional = self.price * np.array([t.size for t in trades])
-        self.buy = np.array([t.side == "buy" for t in trades], dtype=bool)
+        self.ts = ts
+        self.price = price
+        self.log_price = np.log(price)
+        self.notional = np.maximum(to_quanta(price * size, TRADED), TRADED)
+        self.buy = buy
+        self.bunched = np.zeros(len(at))
+        self.leaning = np.zeros(len(at))
+
+    def lean(self, log_anchor: Array) -> None:
+        """Weigh by notional how far each price is above its symbol's anchor, for VWAPs."""
+        above = self.log_price - log_anchor[self.symbol]
+        self.leaning = to_quanta(self.notional * above, LEANING)
 
     def __len__(self) -> int:
         return len(self.at)
 
+    def take(self, chosen: Index | NDArray[np.bool_]) -> "Batch":
+        """The chosen trades, in the order given."""
+        out = object.__new__(Batch)
+        for name in Batch.__slots__:
+            setattr(out, name, getattr(self, name)[chosen])
+        return out
+
 
 class Bunching:
-    """How many big prints of a symbol came in the five seconds before each new one."""
+    """How many big prints of a symbol fell into the five seconds before each new one."""
 
     def __init__(self, symbols: int) -> None:
-        self._recent: list[deque[int]] = [deque() for _ in range(symbols)]
+        self._recent: list[list[int]] = [[] for _ in range(symbols)]
 
     def weights(self, symbol: Index, at: Index) -> Array:
-        """1 + big prints in the 5 s before, for big prints in order of arrival."""
+        """1 + big prints, of those that came before, in the 5 s up to it; in order of arrival.
+
+        Late ones find the prints around them for as long as BUNCH_KEPT_NS.
+        """
         out = np.empty(len(symbol))
         for place, (s, t) in enumerate(zip(symbol.tolist(), at.tolist(), strict=True)):
             recent = self._recent[s]
-            while recent and recent[0] < t - BUNCH_NS:
-                recent.popleft()
-            out[place] = 1.0 + len(recent)
-            recent.append(t)
+            until = bisect_right(recent, t)
+            out[place] = 1.0 + until - bisect_left(recent, t - BUNCH_NS, 0, until)
+            recent.insert(until, t)
+            del recent[: bisect_left(recent, recent[-1] - BUNCH_KEPT_NS)]
         return out

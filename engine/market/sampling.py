@@ -1,0 +1,111 @@
+"""The books' share of each second: one sample of the depth, the order flow of the quotes."""
+
+from collections.abc import Iterable
+from math import inf, isnan
+
+import numpy as np
+
+from engine.clock import NS
+from engine.events import Quote
+from engine.market.book import Book
+from engine.market.depth import DepthSampler, Sample, refill
+from engine.market.fields import LIVE, LIVE_AT, SAMPLED
+from engine.market.history import History
+from engine.market.listed import Listed
+from engine.market.view import Array
+
+BOOK_FRESH_NS = 10 * NS
+
+
+class Sampling:
+    """Samples the reference venue's books once a second."""
+
+    def __init__(self, places: dict[str, int], history: History) -> None:
+        count = len(places)
+        self._places = places
+        self._history = history
+        self._sampler = DepthSampler(count)
+        self._depth_before = np.full((2, count), np.nan)
+        self._cover = np.full(count, np.nan)
+
+    def sample(self, listings: Iterable[Listed], taken: Array, end: int) -> Array:
+        """Measures of the second that ends at `end`, (fields, symbols); `taken` (2, symbols)."""
+        count = len(self._places)
+        books: list[Book | None] = [None] * count
+        touch = np.full((4, count), np.nan)
+        flow = np.zeros(count)
+        for listed in listings:
+            flow[listed.index], listed.ofi = listed.ofi, 0.0
+            quote = _fresh_touch(listed, end)
+            if quote is not None:
+                books[listed.index] = listed.book
+                touch[:, listed.index] = quote.bid, quote.ask, quote.bid_size, quote.ask_size
+        sample = self._sampler.sample(books, touch[0], touch[1], touch[2], touch[3], end)
+        self._cover = sample.cover
+        mids = np.where(sample.known, (touch[0] + touch[1]) / 2, np.nan)
+        self._history.mids.put((end - 1) // NS, slice(None), mids)
+        out = self._measures(sample, taken)
+        out[LIVE_AT["ofi"]] = flow
+        return out
+
+    def _measures(self, sample: Sample, taken: Array) -> Array:
+        out = np.zeros((len(LIVE), len(self._places)))
+        for name in SAMPLED:
+            out[LIVE_AT[name]] = np.where(sample.known, sample.fields[name], 0.0)
+        for n, side in enumerate(("bid", "ask")):
+            walled = sample.walled[n] * sample.known
+            out[LIVE_AT[f"{side}_walls"]] = walled
+            for name in (f"{side}_wall_distance", f"{side}_wall_life"):
+                out[LIVE_AT[name]] = sample.fields[name] * walled
+            depth = np.where(sample.known, sample.fields[f"{side}_10"], np.nan)
+            hit, back = refill(self._depth_before[n], depth, taken[n])
+            known = ~np.isnan(back)
+            out[LIVE_AT[f"{side}_taken"]] = np.where(known, hit, 0.0)
+            out[LIVE_AT[f"{side}_refill"]] = np.where(known, back, 0.0)
+            self._depth_before[n] = depth
+        out[LIVE_AT["samples"]] = sample.known
+        return out
+
+    def cover(self, place: int) -> float:
+        """How far, in bps, both sides of a symbol's book are truly known; inf when not sampled."""
+        cover = float(self._cover[place])
+        return inf if isnan(cover) else cover
+
+
+def order_flow(before: Quote, quote: Quote) -> float:
+    """What one change of the touch adds to order flow imbalance, in notional.
+
+    Source: Cont, Kukanov, Stoikov, The Price Impact of Order Book Events (2014), eq. 2.
+    """
+    flow = 0.0
+    if quote.bid >= before.bid:
+        flow += quote.bid * quote.bid_size
+    if quote.bid <= before.bid:
+        flow -= before.bid * before.bid_size
+    if quote.ask <= before.ask:
+        flow -= quote.ask * quote.ask_size
+    if quote.ask >= before.ask:
+        flow += before.ask * before.ask_size
+    return flow
+
+
+def _fresh_touch(listed: Listed, end: int) -> Quote | None:
+    """Best prices of a whole, fresh book; None for any other."""
+    book, quote = listed.book, listed.quote
+    if not book.synced or end - book.recv > BOOK_FRESH_NS:
+        return None
+    if quote is None or end - (quote.recv or quote.ts) > BOOK_FRESH_NS:
+        return _touch(listed)
+    return quote
+
+
+def _touch(listed: Listed) -> Quote | None:
+    """The book's own best prices, for a venue or moment without quotes."""
+    book = listed.book
+    bids, asks = book.bids, book.asks
+    if not bids or not asks:
+        return None
+    bid, ask = max(bids), min(asks)
+    return Quote(venue=listed.venue, market="perp", symbol=listed.symbol, ts=book.recv,
+                 recv=book.recv, bid=bid, ask=ask, bid_size=bids[bid],
+                 ask_size=asks[ask], seq=book.seq)  # fmt: skip
