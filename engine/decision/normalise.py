@@ -79,7 +79,7 @@ class Normaliser:
         known = ~np.isnan(x)
         value = np.where(known, x, 0.0)
         tau = self.lanes.look_back[:, :, None] / 2
-        gap = np.where(self._last > 0, (now - self._last) / NS, 0.0)
+        gap = np.where(self._last > 0, np.maximum(now - self._last, 0) / NS, 0.0)
         decay = np.where(known, np.exp(-gap / tau), 1.0)
         fresh = np.where(known, seconds, 0.0)
         self._weight = self._weight * decay + fresh

@@ -43,6 +43,7 @@ class DepthSampler:
 
     def __init__(self, symbols: int) -> None:
         shape = (2, symbols, SLOTS)
+        self._sides, self._symbols = np.arange(2)[:, None], np.arange(symbols)
         self._near = np.zeros(shape)
         self._counts = np.zeros(shape)
         self._fixed = np.zeros(shape)
@@ -99,18 +100,16 @@ class DepthSampler:
         cumulative = np.concatenate(
             [np.zeros((*self._near.shape[:2], 1)), np.cumsum(self._near, axis=-1)], axis=-1
         )
+        band = np.minimum(BANDS[:, None], cover)
+        whole = np.minimum(band.astype(np.int64), SLOTS - 1)
+        low = cumulative[self._sides, self._symbols, whole[:, None]]
+        high = cumulative[self._sides, self._symbols, whole[:, None] + 1]
+        depth = low + (band - whole)[:, None] * (high - low)
         fields: dict[str, Array] = {}
-        for width in BANDS:
-            band = np.minimum(width, cover)
-            whole = np.minimum(band.astype(np.int64), SLOTS - 1)
-            part = band - whole
-            take = np.broadcast_to(whole, (2, len(whole)))[..., None]
-            low = np.take_along_axis(cumulative, take, axis=-1)[..., 0]
-            high = np.take_along_axis(cumulative, take + 1, axis=-1)[..., 0]
-            depth = low + part * (high - low)
+        for place, width in enumerate(BANDS):
             name = f"{width:.0f}"
-            fields[f"bid_{name}"], fields[f"ask_{name}"] = depth
-            fields[f"band_{name}"] = band
+            fields[f"bid_{name}"], fields[f"ask_{name}"] = depth[place]
+            fields[f"band_{name}"] = band[place]
         # Only slots that are known as a whole: a part of one would look thin.
         inside = np.arange(1, SLOTS + 1) <= cover[:, None]
         slots = inside.sum(axis=-1)
@@ -139,11 +138,9 @@ class DepthSampler:
         self._wall_seen[at] = now
         nearest = wall.argmax(axis=-1)
         found = wall.any(axis=-1)
-        take = nearest[..., None]
-        births = np.take_along_axis(
-            self._wall_birth, np.take_along_axis(place, take, axis=-1), axis=-1
-        )[..., 0]
-        size = np.where(found, np.take_along_axis(held, take, axis=-1)[..., 0], 0.0)
+        here = (self._sides, self._symbols)
+        births = self._wall_birth[(*here, place[(*here, nearest)])]
+        size = np.where(found, held[(*here, nearest)], 0.0)
         life = np.where(found, (now - births) / NS, 0.0)
         distance = np.where(found, (nearest + 0.5) * 1e-4, 0.0)
         for n, name in enumerate(("bid", "ask")):

@@ -20,6 +20,7 @@ from engine.market.view import WINDOWS
 from engine.runtime.inputs import ages
 
 GRACE_NS = NS // 4
+LONG_SILENCE_NS = 3600 * NS
 STATUS = "status"
 TROUBLE = frozenset({"blocked", "limited", "error"})
 SAMPLES = 20
@@ -48,6 +49,7 @@ class FeedTally:
 class Pipeline:
     """Frames in, market and decisions kept; `on_step` is told of every step's decisions.
 
+    `after_step`: called with the step's instant once `on_step` has returned.
     `unheard`: the state of a stream that nothing is known of yet.
     """
 
@@ -68,6 +70,7 @@ class Pipeline:
         self.transport: dict[tuple[str, str], FeedStatus] = {}
         self.troubles: dict[tuple[str, str], FeedStatus] = {}
         self.reconnects: Counter[str] = Counter()
+        self.after_step: list[Callable[[int], None]] = []
         self._on_step = on_step
         self._next_step = 0
         self._contexts: dict[tuple[str, str], Context] = {}
@@ -161,10 +164,16 @@ class Pipeline:
     # -- steps -----------------------------------------------------------------------------
 
     def run_until(self, now: int) -> None:
-        """Run every step that was due before `now` (receive time)."""
+        """Run every step that was due before `now` (receive time).
+
+        After a silence of over an hour, the night between two recordings, the steps in it are
+        left out: with nothing heard they could decide nothing.
+        """
+        upcoming = (now - GRACE_NS) // STEP_NS * STEP_NS + STEP_NS
         if not self._next_step:
-            self._next_step = (now - GRACE_NS) // STEP_NS * STEP_NS + STEP_NS
-            self.first_step = self._next_step
+            self._next_step = self.first_step = upcoming
+        elif now - self._next_step > LONG_SILENCE_NS:
+            self._next_step = upcoming
         while now >= self._next_step + GRACE_NS:
             self._step(self._next_step)
             self._next_step += STEP_NS
@@ -186,6 +195,8 @@ class Pipeline:
             tally.rate_from = (now, tally.events)
         if self._on_step is not None:
             self._on_step(now, decisions)
+        for look in self.after_step:
+            look(now)
 
     # -- warm-up ---------------------------------------------------------------------------
 

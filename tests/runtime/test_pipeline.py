@@ -15,6 +15,7 @@ from engine.decision.decide import Decision
 from engine.decision.timeframes import ABSENT, STEPS
 from engine.feeds.feed import Frame
 from engine.jobs.report import snapshot_json
+from engine.runtime.pipeline import Pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -301,3 +302,15 @@ def test_a_thousandfold_price_moves_only_what_is_cut_at_log_prices(
     """
     _, by_card = compared(base, play_frames(make_frames(factor=1000.0)), 1.0)
     assert off(by_card, 1e-8) <= ON_A_GRID
+
+
+def test_a_night_between_recordings_takes_no_steps(settings: Config) -> None:
+    steps: list[int] = []
+    pipeline = Pipeline(settings, {}, on_step=lambda now, _: steps.append(now))
+    start = 1_700_000_000 * NS
+    pipeline.run_until(start)
+    pipeline.run_until(start + 95 * NS)
+    assert steps == [start + k * 10 * NS for k in range(10)]
+    pipeline.run_until(start + 12 * 3600 * NS)
+    assert len(steps) == 10
+    assert pipeline.next_due == start + (12 * 3600 + 10) * NS + GRACE
