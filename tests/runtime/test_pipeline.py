@@ -313,4 +313,4 @@ def test_a_night_between_recordings_takes_no_steps(settings: Config) -> None:
     assert steps == [start + k * 10 * NS for k in range(10)]
     pipeline.run_until(start + 12 * 3600 * NS)
     assert len(steps) == 10
-    assert pipeline.next_due == start + (12 * 3600 + 10) * NS + GRACE
+    assert pipeline.next_due == start + 12 * 3600 * NS + GRACE
