@@ -49,7 +49,6 @@ class FeedTally:
 class Pipeline:
     """Frames in, market and decisions kept; `on_step` is told of every step's decisions.
 
-    `after_step`: called with the step's instant once `on_step` has returned.
     `unheard`: the state of a stream that nothing is known of yet.
     """
 
@@ -70,7 +69,6 @@ class Pipeline:
         self.transport: dict[tuple[str, str], FeedStatus] = {}
         self.troubles: dict[tuple[str, str], FeedStatus] = {}
         self.reconnects: Counter[str] = Counter()
-        self.after_step: list[Callable[[int], None]] = []
         self._on_step = on_step
         self._next_step = 0
         self._contexts: dict[tuple[str, str], Context] = {}
@@ -195,8 +193,6 @@ class Pipeline:
             tally.rate_from = (now, tally.events)
         if self._on_step is not None:
             self._on_step(now, decisions)
-        for look in self.after_step:
-            look(now)
 
     # -- warm-up ---------------------------------------------------------------------------
 
