@@ -147,7 +147,8 @@ class Headline(Event, frozen=True, gc=False, tag="headline", kw_only=True):
 class FeedStatus(Event, frozen=True, gc=False, tag="feed_status", kw_only=True):
     """A change of a feed's transport: which connection, which stream, what happened.
 
-    `state`: connecting, connected, acked, closed, blocked, limited, resync, error.
+    `state`: connecting, connected, acked, closed, blocked, limited, resync, error; of the engine
+    itself: started, warmed.
     """
 
     feed: str

@@ -21,6 +21,7 @@ from engine.store.recordings import Recorder
 
 log = logging.getLogger(__name__)
 WARM_SLICE_NS = 8_000_000
+WARM_PAUSE_S = 0.01
 TICK_S = 0.05
 CHECK_S = 1.0
 TOP_UP_S = 20.0
@@ -28,11 +29,16 @@ MIN_COVER_BPS = 12.0
 
 
 class Engine:
-    """Runs the feeds of the config; a SnapshotSource from before the first frame on."""
+    """Runs the feeds of the config; a SnapshotSource from before the first frame on.
+
+    `warm_step`: instants of the warm-up between two pauses, for a clock that stands still while
+    there is work; without it a pause comes every few milliseconds.
+    """
 
     def __init__(self, config: Config, mode_of_data: ModeOfData = "live",
                  clock: Clock | None = None, db: Path | None = None,
-                 recorder: Recorder | None = None) -> None:  # fmt: skip
+                 recorder: Recorder | None = None,
+                 warm_step: int | None = None) -> None:  # fmt: skip
         self.config = config
         self.clock = clock or WallClock()
         feeds = {
@@ -46,6 +52,7 @@ class Engine:
             Archive(config, self.pipeline, mode_of_data, db, self.clock.now()) if db else None
         )
         self._recorder = recorder
+        self._warm_step = warm_step
         self._sessions = {name: self._session(name, feed) for name, feed in feeds.items()}
         self._stop = asyncio.Event()
         self._problem = ""
@@ -63,6 +70,8 @@ class Engine:
         """Run until `stop` or cancellation. Raises StoreError when history cannot be opened."""
         if self._archive is not None:
             await self._archive.open()
+        # Steps and seconds are counted from here, in the recording too.
+        self._tell("started", self.clock.now())
         jobs = [
             *(session.run() for session in self._sessions.values()),
             self._tick(), self._mend_books(), *(self._backfill(name) for name in self._sessions),
@@ -101,7 +110,8 @@ class Engine:
     def _status(self, status: FeedStatus) -> None:
         if self._recorder is not None:
             data = msgspec.json.encode(status).decode()
-            self._recorder.put(Frame(self.clock.now(), status.feed, STATUS, "", data))
+            recv = status.recv or self.clock.now()
+            self._recorder.put(Frame(recv, status.feed, STATUS, "", data))
         self.pipeline.on_status(status)
         if status.state in ("blocked", "limited", "error"):
             text = f"{status.feed}: {status.state}, {status.note}"
@@ -170,13 +180,20 @@ class Engine:
         """
         end = (self.pipeline.first_step or self.clock.now()) // (60 * NS) * 60 * NS
         taken = self.clock.now()
-        for _ in self.pipeline.warm_up(end, minutes):
-            if self.clock.now() - taken > WARM_SLICE_NS:
+        for count, _ in enumerate(self.pipeline.warm_up(end, minutes), 1):
+            if self._warm_step and count % self._warm_step == 0:
+                await self.clock.sleep(WARM_PAUSE_S)
+            elif self.clock.now() - taken > WARM_SLICE_NS:
                 await asyncio.sleep(0)
                 taken = self.clock.now()
-        self._status(FeedStatus(venue="", market="perp", symbol=None, ts=end,
-                                recv=self.clock.now(), feed="", connection="engine",
-                                state="warmed", note=str(minutes)))  # fmt: skip
+        self._tell("warmed", end, str(minutes))
+
+    def _tell(self, state: str, ts: int, note: str = "") -> None:
+        """A status of the engine's own, for the recording and the pipeline alike."""
+        self._status(
+            FeedStatus(venue="", market="perp", symbol=None, ts=ts, recv=self.clock.now(),
+                       feed="", connection="engine", state=state, note=note)
+        )  # fmt: skip
 
     # -- SnapshotSource --------------------------------------------------------------------
 

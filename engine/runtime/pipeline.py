@@ -49,6 +49,7 @@ class FeedTally:
 class Pipeline:
     """Frames in, market and decisions kept; `on_step` is told of every step's decisions.
 
+    `after_step`: called with the step's instant once `on_step` has returned.
     `unheard`: the state of a stream that nothing is known of yet.
     """
 
@@ -69,6 +70,7 @@ class Pipeline:
         self.transport: dict[tuple[str, str], FeedStatus] = {}
         self.troubles: dict[tuple[str, str], FeedStatus] = {}
         self.reconnects: Counter[str] = Counter()
+        self.after_step: list[Callable[[int], None]] = []
         self._on_step = on_step
         self._next_step = 0
         self._contexts: dict[tuple[str, str], Context] = {}
@@ -133,7 +135,9 @@ class Pipeline:
         self.on_status(status)
 
     def on_status(self, status: FeedStatus) -> None:
-        """A change of transport: which stream, what happened."""
+        """A change of transport: which stream, what happened; after the steps due before it."""
+        if status.recv is not None:
+            self.run_until(status.recv)
         if status.state == "warmed":
             self.decider.normaliser.past = self._prepared
             self._prepared = None
@@ -193,6 +197,8 @@ class Pipeline:
             tally.rate_from = (now, tally.events)
         if self._on_step is not None:
             self._on_step(now, decisions)
+        for look in self.after_step:
+            look(now)
 
     # -- warm-up ---------------------------------------------------------------------------
 

@@ -291,7 +291,7 @@ async def test_live_then_the_recording_of_it(stage: Stage, tmp_path: Path) -> No
     shared = [key for key in decided if key in again]
     assert len(shared) >= len(decided) - 1
     for key in shared:
-        np.testing.assert_array_equal(decided[key], again[key])
+        np.testing.assert_array_equal(decided[key], again[key], err_msg=str(key))
 
 
 def _watch(source: Engine | Replay) -> dict[tuple[int, str], np.ndarray]:
