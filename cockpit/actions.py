@@ -9,7 +9,7 @@ from textual.binding import Binding
 class Action:
     """Keys (Textual names, comma separated), the App's action, and how it is told to the user.
 
-    `hint` is the footer's word, empty where the footer is silent; `shown` how the keys are written.
+    `hint` is the footer's word, empty where no footer tells it; `shown` how the keys are written.
     """
 
     id: str
@@ -22,23 +22,43 @@ class Action:
 
 ACTIONS = (
     Action("help", "question_mark", "help", "?", "help", "this page, and back"),
-    Action("filter", "slash", "filter", "/", "filter", "show only symbols that contain a text"),
-    Action("quit", "q,ctrl+c", "quit", "q", "quit", "leave; history is written first"),
-    Action("breakdown", "enter,c", "breakdown", "c", "why",
+    Action("open", "enter", "open", "Enter", "open",
+           "the symbol under the cursor: history, and every card of its bias"),
+    Action("breakdown", "c", "breakdown", "c", "why",
            "categories of the row under the cursor: why its bias is so"),
+    Action("alerts", "a", "alerts", "a", "alerts", "the latest alerts, and back"),
+    Action("feeds", "f", "feeds", "f", "feeds", "every feed and stream, and back"),
+    Action("filter", "slash", "filter", "/", "filter",
+           "show only symbols that contain a text, or cards of an open symbol"),
+    Action("quit", "q,ctrl+c", "quit", "q", "quit", "leave; history is written first"),
     Action("pause", "p", "pause", "p", "pause", "hold the picture; data keeps flowing"),
     Action("scalp", "1", "mode('scalp')", "1", "", "mode scalp, the quickest"),
     Action("day", "2", "mode('day')", "2", "", "mode day"),
     Action("swing", "3", "mode('swing')", "3", "", "mode swing, the slowest"),
-    Action("down", "down,j", "move(1)", "j ↓", "", "next symbol"),
-    Action("up", "up,k", "move(-1)", "k ↑", "", "previous symbol"),
-    Action("first", "g,home", "move(-1000)", "g", "", "first symbol"),
-    Action("last", "G,end", "move(1000)", "G", "", "last symbol"),
+    Action("down", "down,j", "move(1)", "j ↓", "", "next symbol; scrolls where there is a list"),
+    Action("up", "up,k", "move(-1)", "k ↑", "", "previous symbol; scrolls back"),
+    Action("next", "right_square_bracket,right", "symbol(1)", "] →", "next",
+           "next symbol, on a symbol's screen too"),
+    Action("previous", "left_square_bracket,left", "symbol(-1)", "[ ←", "",
+           "previous symbol, likewise"),
+    Action("order", "o,greater_than_sign", "order(1)", "o >", "order",
+           "next order of the cards: contribution, score, name"),
+    Action("order_back", "less_than_sign", "order(-1)", "<", "", "the order before"),
+    Action("first", "g,home", "move(-1000)", "g", "", "first symbol or line"),
+    Action("last", "G,end", "move(1000)", "G", "", "last symbol or line"),
     Action("page_down", "pagedown,space", "page(1)", "PgDn", "", "a page down; scrolls here too"),
     Action("page_up", "pageup,b", "page(-1)", "PgUp", "", "a page up"),
-    Action("back", "escape", "back", "Esc", "", "close a screen, or clear the filter"),
+    Action("back", "escape,backspace", "back", "Esc", "back", "clear the filter, or go back"),
     Action("suspend", "ctrl+z", "suspend_process", "^Z", "", "to the shell; `fg` comes back"),
 )  # fmt: skip
+BY_ID = {a.id: a for a in ACTIONS}
+# What the footer tells on each kind of screen, most useful first.
+FOOTERS = {
+    "home": ("help", "open", "filter", "quit", "breakdown", "alerts", "feeds", "pause"),
+    "symbol": ("back", "next", "order", "help", "filter", "breakdown", "pause", "quit"),
+    "page": ("back", "help", "quit", "pause"),
+}
+PLAIN = {"↓": "Down", "↑": "Up", "→": "Right", "←": "Left"}
 
 
 def bindings() -> list[Binding]:
@@ -48,14 +68,12 @@ def bindings() -> list[Binding]:
     ]
 
 
-def hints() -> tuple[tuple[str, str], ...]:
-    """Key and word of what the footer tells, most useful first."""
-    return tuple((a.shown, a.hint) for a in ACTIONS if a.hint)
+def hints(kind: str = "home") -> tuple[tuple[str, str], ...]:
+    """Key and word of what the footer of a kind of screen tells."""
+    return tuple((BY_ID[i].shown.split()[0], BY_ID[i].hint) for i in FOOTERS[kind])
 
 
 def help_lines(arrows: bool = True) -> tuple[tuple[str, str], ...]:
     """Key and sentence of every action; `arrows` off writes plain ASCII."""
-    return tuple(
-        (a.shown if arrows else a.shown.replace("↓", "Down").replace("↑", "Up"), a.help)
-        for a in ACTIONS
-    )
+    table = {} if arrows else str.maketrans(PLAIN)
+    return tuple((a.shown.translate(table), a.help) for a in ACTIONS)

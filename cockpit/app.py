@@ -2,44 +2,46 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, tzinfo
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from traceback import format_exception
 from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
 
-from textual.app import App
 from textual.binding import BindingType
 from textual.filter import LineFilter
 from textual.widgets import Input
 
 from cockpit import actions
+from cockpit.alerts.herald import Herald
+from cockpit.details import Desk
+from cockpit.failing import Failing
 from cockpit.paint import Painter, cap_colours, dismiss_writer, install_crop, mend_continue
+from cockpit.screens.alerts import Alerts
 from cockpit.screens.categories import Categories
+from cockpit.screens.feeds import FeedsPage
 from cockpit.screens.help import Help
 from cockpit.screens.home import Home
 from cockpit.screens.stage import Stage
+from cockpit.screens.symbol import Symbol
 from cockpit.theme import Indexed, Look
 from cockpit.widgets.grid import Grid
 from cockpit.widgets.scene import Scene
-from engine.config import CockpitConfig
+from cockpit.zones import zone
+from engine.config import AlertsConfig, CockpitConfig
 from engine.snapshot import Snapshot, SnapshotSource
 
-logger = logging.getLogger(__name__)
 SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 
-class CockpitApp(App[None], inherit_bindings=False):
+class CockpitApp(Failing, inherit_bindings=False):
     """The cockpit on a source of snapshots.
 
     `run` is the engine's coroutine function: started on mount, cancelled and awaited on exit; when
-    it fails the last picture stays and the header says why. `log` is where details go.
+    it fails the last picture stays and the header says why. `log` is where details go, `alerts`
+    says how alerts reach the terminal.
     """
 
     CSS_PATH = Path(__file__).parent / "app.tcss"
@@ -53,6 +55,7 @@ class CockpitApp(App[None], inherit_bindings=False):
         config: CockpitConfig,
         run: Callable[[], Awaitable[None]] | None = None,
         log: Path | None = None,
+        alerts: AlertsConfig | None = None,
     ) -> None:
         # With NO_COLOR Textual drops colours only where it keeps the terminal's own.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
@@ -69,10 +72,11 @@ class CockpitApp(App[None], inherit_bindings=False):
         self._engine: asyncio.Task[None] | None = None
         self._zone = zone(config.timezone)
         self._cursor: str | None = None
-        self._filter = ""
         self._failure: str | None = None
         self._held: tuple[Snapshot, float] | None = None
-        self._crashed = ""
+        self._desk = Desk(source)
+        tmux = bool(os.environ.get("TMUX"))
+        self._herald = Herald(alerts or AlertsConfig(), self.write_terminal, tmux)
 
     # The picture
 
@@ -80,7 +84,7 @@ class CockpitApp(App[None], inherit_bindings=False):
         return [self._indexed] if self.look.colours else super().get_line_filters()
 
     def get_default_screen(self) -> Home:
-        return Home(self.look, actions.hints(), len(self.source.latest().symbols))
+        return Home(self.look, len(self.source.latest().symbols))
 
     @property
     def home(self) -> Home:
@@ -90,21 +94,30 @@ class CockpitApp(App[None], inherit_bindings=False):
 
     def scene(self) -> Scene:
         """What to show now; the only reader of the source."""
-        held = self._held
+        latest, held = self.source.latest(), self._held
         return Scene(
-            snapshot=held[0] if held else self.source.latest(),
+            snapshot=held[0] if held else latest,
             mode=self.mode,
             cursor=self._cursor,
-            filter=self._filter,
+            filter=self.home.filter,
             paused=monotonic() - held[1] if held else None,
             failure=self._failure,
             zone=self._zone,
+            toasts=self._herald.hear(latest.alerts),
         )
 
     def paint(self) -> None:
         """Show the scene on the top screen; screens beneath wait."""
         if self.is_running and self.screen_stack and isinstance(self.screen, Stage):
-            self.screen.show(self.scene())
+            scene = self.scene()
+            detail = self._desk.look(scene, self.screen.wants)
+            self.screen.show(replace(scene, detail=detail) if detail else scene)
+
+    def write_terminal(self, sequence: str) -> None:
+        """A sequence that moves nothing, such as a bell, by the way all output takes."""
+        if self._driver is not None:
+            self._driver.write(sequence)
+            self._driver.flush()
 
     # Start and end
 
@@ -140,36 +153,6 @@ class CockpitApp(App[None], inherit_bindings=False):
                 await self._engine
         await dismiss_writer(self)
 
-    # Failing
-
-    def _note(self, what: str, error: BaseException) -> None:
-        """The whole traceback, without local variables, to the log."""
-        text = f"{what}\n{''.join(format_exception(error))}"
-        if self._log_path is not None and not logger.hasHandlers():
-            logger.addHandler(logging.FileHandler(self._log_path, delay=True))
-            logger.propagate = False
-        if logger.hasHandlers():
-            logger.error(text)
-
-    def _handle_exception(self, error: Exception) -> None:
-        if not self._crashed:
-            self._note("the cockpit crashed", error)
-        self._crashed = f"{type(error).__name__}: {error}".splitlines()[0]
-        super()._handle_exception(error)
-
-    def _fatal_error(self) -> None:
-        # Textual would render a traceback with local variables here.
-        self._close_messages_no_wait()
-
-    def _print_error_renderables(self) -> None:
-        """Two lines and no more, once the terminal is its own again."""
-        failed = self._crashed or ("the terminal failed" if self._exit_renderables else "")
-        self._exit_renderables.clear()
-        if failed and not self.is_headless:
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                where = self._log_path or "no log: start with --log PATH to keep one"
-                sys.__stderr__.write(f"Blackperp Cockpit stopped: {failed}\nDetails: {where}\n")  # type: ignore[union-attr]
-
     # What the user does
 
     def action_mode(self, mode: Any) -> None:
@@ -177,6 +160,10 @@ class CockpitApp(App[None], inherit_bindings=False):
         self.paint()
 
     def action_move(self, rows: int) -> None:
+        if not (isinstance(self.screen, Stage) and self.screen.move(rows)):
+            self.action_symbol(rows)
+
+    def action_symbol(self, rows: int) -> None:
         scene = self.scene()
         if scene.rows:
             place = max(0, min(len(scene.rows) - 1, scene.place + rows))
@@ -191,56 +178,64 @@ class CockpitApp(App[None], inherit_bindings=False):
         self._cursor = event.symbol
         self.paint()
 
+    def action_open(self) -> None:
+        if isinstance(self.screen, Home | Categories) and self.scene().current:
+            self._visit(Symbol)
+
     def action_breakdown(self) -> None:
-        if isinstance(self.screen, Categories):
-            self.pop_screen()
-        elif self.screen is self.home and not self.home.toggle_side():
-            self.push_screen(Categories(self.look, actions.hints()))
+        sided = self.screen if isinstance(self.screen, Home | Symbol) else None
+        if sided is None or not sided.toggle_side():
+            self._visit(Categories)
 
     def action_help(self) -> None:
-        if isinstance(self.screen, Help):
+        self._visit(Help)
+
+    def action_feeds(self) -> None:
+        self._visit(FeedsPage)
+
+    def action_alerts(self) -> None:
+        self._visit(Alerts)
+
+    def _visit(self, kind: type[Stage]) -> None:
+        """Open a screen; from it go back, and to one that is open beneath go down."""
+        if isinstance(self.screen, kind):
             self.pop_screen()
+        elif any(isinstance(screen, kind) for screen in self.screen_stack):
+            while not isinstance(self.screen, kind):
+                self.pop_screen()
         else:
-            self.push_screen(Help(self.look, actions.hints()))
+            self.push_screen(kind(self.look))
+
+    def action_order(self, step: int) -> None:
+        if isinstance(self.screen, Stage):
+            self.screen.reorder(step)
+            self.paint()
 
     def action_pause(self) -> None:
+        # Painted first, so that the details held are those of the picture held.
+        self.paint()
         self._held = None if self._held else (self.source.latest(), monotonic())
         self.paint()
 
     def action_filter(self) -> None:
-        while self.screen is not self.home:
+        while not (isinstance(self.screen, Stage) and self.screen.filter_line):
             self.pop_screen()
-        self.home.ask_filter(self._filter)
+        self.screen.ask_filter()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        self._filter = event.value.strip()
-        self.paint()
+        if isinstance(self.screen, Stage):
+            self.screen.filter = event.value.strip()
+            self.paint()
 
     def on_input_submitted(self) -> None:
-        self.home.end_filter()
+        if isinstance(self.screen, Stage):
+            self.screen.end_filter()
 
     async def action_back(self) -> None:
-        if self.screen is not self.home:
+        if isinstance(self.screen, Stage) and self.screen.clear_filter():
+            self.paint()
+        elif self.screen is not self.home:
             self.pop_screen()
-            return
-        if self.home.filter_line.display:
-            self.home.filter_line.value = ""
-            self.home.end_filter()
-        self._filter = ""
-        self.paint()
 
     def on_screen_resume(self) -> None:
         self.call_after_refresh(self.paint)
-
-
-def zone(name: str) -> tzinfo | None:
-    """The configured time zone; None is the machine's own, as is a name nobody knows."""
-    if name == "local":
-        return None
-    if name.upper() == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        logger.warning("time zone %r is not known here; using the machine's own", name)
-        return None

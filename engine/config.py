@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import reduce
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -127,6 +128,78 @@ class CockpitConfig(Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
+Mode = Literal["scalp", "day", "swing"]
+Severity = Literal["info", "warning", "error"]
+State = Literal["NEUTRAL", "BULLISH", "BEARISH", "STRONG_BULLISH", "STRONG_BEARISH", "CONFLICTED"]
+# What each rule understands beside cooldown and severity.
+RULE_KEYS: dict[str, tuple[str, ...]] = {
+    "price": ("level", "direction", "hysteresis", "symbols"),
+    "bias": ("level", "direction", "hysteresis", "symbols", "modes"),
+    "state": ("states", "seconds", "symbols", "modes"),
+    "feed_down": ("seconds", "partial", "feeds"),
+}
+
+
+class AlertRule(Struct, frozen=True, forbid_unknown_fields=True):
+    """One rule; empty lists mean all.
+
+    `hysteresis` in % of the level for a price, in points for a bias; `seconds` how long a state or
+    a failure must stand; `cooldown` seconds between two alerts about the same thing.
+    """
+
+    rule: Literal["price", "bias", "state", "feed_down"]
+    level: Annotated[float, Meta(ge=-1e9, le=1e9)] | None = None
+    direction: Literal["up", "down", "both"] = "both"
+    hysteresis: NonNegative | None = None
+    states: list[State] = []
+    seconds: NonNegative | None = None
+    partial: bool = False
+    cooldown: NonNegative = 300.0
+    severity: Severity = "warning"
+    symbols: list[SymbolId] = []
+    modes: list[Mode] = []
+    feeds: list[str] = []
+
+    def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(self):
+            name = field.name
+            foreign = name not in ("rule", "cooldown", "severity", *RULE_KEYS[self.rule])
+            if foreign and getattr(self, name) not in (None, [], False, "both"):
+                keys = ", ".join(RULE_KEYS[self.rule])
+                raise ValueError(f"{name}: not for rule {self.rule}, which takes {keys}")
+        if self.rule in ("price", "bias") and self.level is None:
+            raise ValueError("level: missing; add it")
+        if self.rule == "price" and not self.symbols:
+            raise ValueError("symbols: missing; a price level belongs to a symbol")
+        if self.rule == "price" and (self.level or 0.0) <= 0:
+            raise ValueError(f"level: is {self.level:g}; must be a price above 0")
+        if self.rule == "bias" and abs(self.level or 0.0) > 100:
+            raise ValueError(f"level: is {self.level:g}; must be from -100 to 100")
+
+
+DEFAULT_RULES = (
+    AlertRule("bias", level=40, direction="up", modes=["day", "swing"]),
+    AlertRule("bias", level=-40, direction="down", modes=["day", "swing"]),
+    AlertRule("state", states=["CONFLICTED"], seconds=120, cooldown=1800, modes=["day"],
+              severity="info"),
+    AlertRule("feed_down", seconds=30, severity="error"),
+    AlertRule("feed_down", partial=True, seconds=300, cooldown=3600),
+)  # fmt: skip
+
+
+class AlertsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How alerts reach the terminal, and the rules; those of severity info are only shown."""
+
+    bell: bool = True
+    # YAML reads a bare `off` as false.
+    desktop: Annotated[bool | Literal["off", "osc9"], Meta(description="off or osc9")] = False
+    rules: list[AlertRule] = msgspec.field(default_factory=lambda: list(DEFAULT_RULES))
+
+    def __post_init__(self) -> None:
+        if self.desktop is True:
+            raise ValueError("desktop: is true; must be off or osc9")
+
+
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     path: str | None = None
@@ -163,6 +236,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreConfig = StoreConfig()
     recording: RecordingConfig = RecordingConfig()
     cockpit: CockpitConfig = CockpitConfig()
+    alerts: AlertsConfig = AlertsConfig()
     log: LogConfig = LogConfig()
 
     def __post_init__(self) -> None:
@@ -292,7 +366,11 @@ def _typed(raw: dict[str, Any], source_of: Callable[[Keys], str]) -> Config:
 
 
 def origin(layers: Sequence[Layer], keys: Keys) -> str:
-    """The last layer that says something about a key; the last file where none does."""
+    """The last layer that says something about a key; the last file where none does.
+
+    Lists replace lists, so what is in one comes from where the whole list does.
+    """
+    keys = tuple(takewhile(lambda key: isinstance(key, str), keys))
     for layer in reversed(layers):
         if _holds(layer.values, keys):
             return layer.name

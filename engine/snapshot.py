@@ -124,10 +124,27 @@ class Notice(Struct, frozen=True):
     text: str
 
 
+class Alert(Struct, frozen=True):
+    """A rule that fired at step `ts`; `number` counts from 1, `rule` is the kind of rule.
+
+    `symbol`, `mode` and `feed` are what it is about, None where it is about none.
+    """
+
+    number: int
+    ts: int
+    rule: str
+    severity: str
+    symbol: str | None
+    mode: str | None
+    feed: str | None
+    text: str
+
+
 class Snapshot(Struct, frozen=True):
     """The whole picture; `number` rises with every change, `step` with every engine step.
 
     `ts` is the engine's clock, `step_ts` the instant the last step looked at (ns, 0 before one).
+    `alerts`: the latest first, some hundred of them.
     """
 
     number: int
@@ -142,10 +159,14 @@ class Snapshot(Struct, frozen=True):
     progress: float | None
     finished: bool
     notices: tuple[Notice, ...]
+    alerts: tuple[Alert, ...] = ()
 
 
 class Reading(Struct, frozen=True):
-    """One card for one symbol in one mode; `scores` and `raws` by window."""
+    """One card for one symbol in one mode; `scores` and `raws` by window.
+
+    `reason`: why it is not available, as far as known.
+    """
 
     card: str
     name: str
@@ -163,6 +184,7 @@ class Reading(Struct, frozen=True):
     reliable: bool
     weight: float
     contribution: float
+    reason: str = ""
 
 
 class Bar(Struct, frozen=True, gc=False):

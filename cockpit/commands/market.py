@@ -136,7 +136,7 @@ def _need_terminal(instead: str) -> None:
 def _show(source: Running, config: Config, log: Path) -> None:
     from cockpit.app import CockpitApp
 
-    app = CockpitApp(source, config.cockpit, run=source.run, log=log)
+    app = CockpitApp(source, config.cockpit, run=source.run, log=log, alerts=config.alerts)
     app.run(mouse=config.cockpit.mouse)
     if app.return_code:
         raise Exit(1)

@@ -1,12 +1,8 @@
 """Help, made from the actions and the columns themselves."""
 
-from textual.app import ComposeResult
-from textual.widget import Widget
-
 from cockpit.actions import help_lines
-from cockpit.screens.stage import Stage
-from cockpit.theme import Glyphs, Look
-from cockpit.widgets.bars import Footer, Header
+from cockpit.screens.stage import Page
+from cockpit.theme import Glyphs
 from cockpit.widgets.columns import COLUMNS
 from cockpit.widgets.lines import Lines
 from cockpit.widgets.scene import Scene
@@ -54,22 +50,8 @@ class HelpText(Lines):
         )
 
 
-class Help(Stage):
+class Help(Page):
     """Every key and how to read each column."""
 
-    def __init__(self, look: Look, hints: tuple[tuple[str, str], ...]) -> None:
-        super().__init__(look)
-        self._hints = hints
-
-    def parts(self) -> ComposeResult:
-        yield Header(self.look, id="header")
-        yield HelpText(self.look, id="whole")
-        yield Footer(self.look, self._hints, id="footer")
-
-    def shown(self) -> tuple[Widget, ...]:
-        return tuple(self.query_one(f"#{name}") for name in ("header", "whole", "footer"))
-
-    def page(self, direction: int) -> bool:
-        whole = self.query_one("#whole", HelpText)
-        whole.scroll_relative(y=direction * (whole.size.height - 1), animate=False)
-        return True
+    def body(self) -> Lines:
+        return HelpText(self.look, id="whole")

@@ -1,16 +1,16 @@
-"""Home: the grid, the categories of the row under the cursor beside it, notices and feeds below."""
+"""Home: the grid, the categories of the row under the cursor beside it, alerts and feeds below."""
 
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.widget import Widget
-from textual.widgets import Input
 
 from cockpit.screens.stage import Stage
 from cockpit.theme import Look
-from cockpit.widgets.bars import Footer, Header
+from cockpit.widgets.bars import Header
 from cockpit.widgets.breakdown import Breakdown
+from cockpit.widgets.filter import FilterLine
 from cockpit.widgets.grid import Grid, Heads
-from cockpit.widgets.panels import Feeds, Notices
+from cockpit.widgets.panels import Feeds, News
 
 SIDE_FROM = 120
 SIDE = ((220, 50), (SIDE_FROM, 38))
@@ -21,9 +21,10 @@ SIDE_BY_SIDE = 120
 class Home(Stage):
     """The first screen; `side` is whether the user wants the side panel where there is room."""
 
-    def __init__(self, look: Look, hints: tuple[tuple[str, str], ...], symbols: int) -> None:
+    kind = "home"
+
+    def __init__(self, look: Look, symbols: int) -> None:
         super().__init__(look)
-        self._hints = hints
         self._symbols = symbols
         self.side = True
 
@@ -35,29 +36,14 @@ class Home(Stage):
                 yield Heads(look, id="heads")
                 yield Grid(look, id="grid")
                 with Container(id="below"):
-                    yield Notices(look, id="notices")
+                    yield News(look, id="news")
                     yield Feeds(look, id="feeds")
             yield Breakdown(look, id="side")
-        line = Input(
-            placeholder="part of a symbol, Enter keeps, Esc clears", compact=True, id="filter"
-        )
-        line.cursor_blink = False
-        yield line
-        yield Footer(look, self._hints, id="footer")
-
-    def on_mount(self) -> None:
-        self.filter_line.display = False
-
-    @property
-    def filter_line(self) -> Input:
-        return self.query_one("#filter", Input)
-
-    @property
-    def footer(self) -> Footer:
-        return self.query_one("#footer", Footer)
+        yield FilterLine("part of a symbol, Enter keeps, Esc clears")
+        yield self.bar()
 
     def shown(self) -> tuple[Widget, ...]:
-        names = ("header", "heads", "grid", "notices", "feeds", "side", "footer")
+        names = ("header", "heads", "grid", "news", "feeds", "side", "footer")
         return tuple(self.query_one(f"#{name}") for name in names)
 
     def fit_to(self, width: int, height: int) -> None:
@@ -77,19 +63,5 @@ class Home(Stage):
             return False
         self.side = not self.side
         self.fit_to(*self.size)
-        self.call_after_refresh(self._again)
+        self.call_after_refresh(self.again)
         return True
-
-    def ask_filter(self, present: str) -> None:
-        """Put the filter line in the footer's place."""
-        self.footer.display = False
-        self.filter_line.value = present
-        self.filter_line.display = True
-        self.filter_line.focus()
-
-    def end_filter(self) -> None:
-        """Put the footer back."""
-        self.set_focus(None)
-        self.filter_line.display = False
-        self.footer.display = True
-        self.call_after_refresh(self._again)

@@ -1,32 +1,52 @@
-"""Stage: what every screen has in common."""
+"""Stage: what every screen has in common; Page: a screen that is one list to scroll."""
+
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widget import Widget
 
+from cockpit.actions import hints
 from cockpit.theme import Look
+from cockpit.widgets.bars import Footer, Header
+from cockpit.widgets.filter import FilterLine
+from cockpit.widgets.lines import Lines
 from cockpit.widgets.scene import Scene
-from cockpit.widgets.states import SMALLEST, TooSmall
+from cockpit.widgets.states import TooSmall
+from cockpit.widgets.toast import Toast
 
 
 class Stage(Screen[None]):
-    """A screen that is shown scenes; below 80x24 it says so and shows nothing else."""
+    """A screen that is shown scenes; below 80x24 it says so and shows nothing else.
+
+    `kind` chooses the footer's keys; `wants` the parts of a Detail it needs, none by default.
+    """
 
     AUTO_FOCUS = ""
+    kind: ClassVar[str] = "page"
+    wants: ClassVar[frozenset[str]] = frozenset()
+    toasting: ClassVar[bool] = True
 
     def __init__(self, look: Look) -> None:
         super().__init__()
         self.look = look
         self.scene: Scene | None = None
+        self.filter = ""
 
     def compose(self) -> ComposeResult:
         yield TooSmall(self.look, id="small")
         yield from self.parts()
+        yield Toast(self.look, id="toast")
 
     def parts(self) -> ComposeResult:
         """The screen's own widgets."""
         raise NotImplementedError
+
+    def bar(self) -> Footer:
+        """A footer with the keys of this kind of screen."""
+        return Footer(self.look, hints(self.kind), id="footer")
 
     def show(self, scene: Scene) -> None:
         """Show a scene; only what differs from the last one is painted."""
@@ -36,25 +56,97 @@ class Stage(Screen[None]):
         for widget in self.shown():
             if widget.display and widget.size.width:
                 widget.show(scene)  # type: ignore[attr-defined]
+        if self.toasting:
+            self.query_one(Toast).announce(scene, self.size)
 
     def shown(self) -> tuple[Widget, ...]:
         """Widgets with a `show(scene)`, top to bottom."""
         raise NotImplementedError
 
+    def move(self, rows: int) -> bool:
+        """Scroll by lines; False where the cursor of the grid is to move instead."""
+        return False
+
     def page(self, direction: int) -> bool:
         """Scroll by a page; False where there is nothing to scroll."""
         return False
 
+    def reorder(self, step: int) -> None:
+        """Choose another order of what is listed."""
+
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size
-        self.set_class(width < SMALLEST[0] or height < SMALLEST[1], "-small")
+        self.set_class(TooSmall.is_for(event.size), "-small")
         self.fit_to(width, height)
         if self.scene is not None:
-            self.call_after_refresh(self._again)
+            self.call_after_refresh(self.again)
 
     def fit_to(self, width: int, height: int) -> None:
         """Decide what there is room for."""
 
-    def _again(self) -> None:
+    def again(self) -> None:
+        """Show the last scene once more, as after a change of layout."""
         if self.scene is not None and self.app.is_running:
             self.show(self.scene)
+
+    # Filter
+
+    @property
+    def filter_line(self) -> FilterLine | None:
+        """Where a filter is typed; None on a screen that has none."""
+        try:
+            return self.query_one(FilterLine)
+        except NoMatches:
+            return None
+
+    def ask_filter(self) -> None:
+        """Put the filter line in the footer's place."""
+        if line := self.filter_line:
+            self.query_one(Footer).display = False
+            line.value = self.filter
+            line.display = True
+            line.focus()
+
+    def end_filter(self) -> None:
+        """Put the footer back."""
+        if line := self.filter_line:
+            self.set_focus(None)
+            line.display = False
+            self.query_one(Footer).display = True
+            self.call_after_refresh(self.again)
+
+    def clear_filter(self) -> bool:
+        """Forget the filter; False where there was none."""
+        line = self.filter_line
+        if line is None or not (line.display or self.filter):
+            return False
+        if line.display:
+            line.value = ""
+            self.end_filter()
+        self.filter = ""
+        return True
+
+
+class Page(Stage):
+    """Header, one list over the whole screen, footer."""
+
+    def body(self) -> Lines:
+        """The list, with the id `whole`."""
+        raise NotImplementedError
+
+    def parts(self) -> ComposeResult:
+        yield Header(self.look, id="header")
+        yield self.body()
+        yield self.bar()
+
+    def shown(self) -> tuple[Widget, ...]:
+        return tuple(self.query_one(f"#{name}") for name in ("header", "whole", "footer"))
+
+    def move(self, rows: int) -> bool:
+        self.query_one("#whole", Lines).scroll_lines(rows)
+        return True
+
+    def page(self, direction: int) -> bool:
+        whole = self.query_one("#whole", Lines)
+        whole.scroll_lines(direction * (whole.size.height - 1))
+        return True

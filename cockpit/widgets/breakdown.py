@@ -172,10 +172,5 @@ class _Form:
 
     def _wrapped(self, words: str) -> list[Line]:
         """A long sentence on as many lines as it needs."""
-        room, lines, now = self.width - 2, [], ""
-        for word in words.split(" "):
-            if now and len(now) + 1 + len(word) > room:
-                lines.append(now)
-                now = ""
-            now = f"{now} {word}" if now else word
-        return [self.line(self.cell(line, room, "dim")) for line in [*lines, now]]
+        lines = text.wrap(words, self.width - 2)
+        return [self.line(self.cell(line, self.width - 2, "dim")) for line in lines]

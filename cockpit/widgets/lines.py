@@ -59,6 +59,10 @@ class Lines(ScrollView, can_focus=False):
         if regions:
             self.refresh(*regions)
 
+    def scroll_lines(self, lines: int) -> None:
+        """Scroll down by some lines, up where negative."""
+        self.scroll_relative(y=lines, animate=False, immediate=True)
+
     def render_lines(self, crop: Region) -> list[Strip]:
         """The lines as they are: with neither border nor filter there is no style to add."""
         width, top = self.size.width, self.scroll_offset.y

@@ -1,7 +1,6 @@
-"""What fills a tall terminal below the grid: notices and the state of every stream."""
+"""What fills a tall terminal below the grid: alerts, notices, the state of every stream."""
 
-from cockpit.widgets import text
-from cockpit.widgets.bars import SEVERITY
+from cockpit.widgets import news, text
 from cockpit.widgets.lines import Lines
 from cockpit.widgets.scene import Scene
 from cockpit.widgets.text import Cell, Line, cell
@@ -20,25 +19,30 @@ class Panel(Lines):
         return [self.row(cell(words, max(0, self.size.width - 1), self.ink["dim"]))]
 
 
-class Notices(Panel):
-    """The latest notices, newest first."""
+class News(Panel):
+    """The latest alerts and notices, newest first."""
 
     def show(self, scene: Scene) -> None:
-        if self.same(scene.snapshot.notices, scene.zone):
+        if self.same(scene.snapshot.alerts, scene.snapshot.notices, scene.zone):
             return
-        lines = self.title("notices")
-        room = max(0, self.size.width - 11)
-        for notice in reversed(scene.snapshot.notices):
-            lines.append(
-                self.row(
-                    cell(text.clock(notice.ts, scene.zone) or "", 10, self.ink["dim"]),
-                    cell(notice.text, room, self.ink[SEVERITY.get(notice.severity, "text")],
-                         "left", self.look.glyphs.ellipsis),
-                )
-            )  # fmt: skip
-        if len(lines) == 1:
+        lines = self.title("alerts and notices")
+        items = news.latest(scene.snapshot.alerts, scene.snapshot.notices)
+        lines += [self._item(item, scene) for item in items[: self.size.height]]
+        if not items:
+            room = max(0, self.size.width - 1)
             lines.append(self.row(cell("none yet", room, self.ink["faint"])))
         self.show_lines(lines[: max(1, self.size.height)])
+
+    def _item(self, item: news.Item, scene: Scene) -> Line:
+        glyphs = self.look.glyphs
+        room = max(0, self.size.width - 1 - 9 - 3 - 6)
+        return self.row(
+            cell(text.clock(item.ts, scene.zone) or "", 9, self.ink["dim"]),
+            cell(item.mark(glyphs), 3, self.ink[item.ink]),
+            cell(item.about, 6, self.ink["strong"], "left", glyphs.ellipsis),
+            cell(item.text, room, self.ink["text" if item.rule else "muted"], "left",
+                 glyphs.ellipsis),
+        )  # fmt: skip
 
 
 class Feeds(Panel):

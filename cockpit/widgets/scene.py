@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from functools import cached_property
 
-from engine.snapshot import Composite, FeedHealth, Snapshot, SymbolState
+from engine.snapshot import Alert, Composite, Detail, FeedHealth, Snapshot, SymbolState
 
 STALE_AFTER = 15.0
 NOTICE_SECONDS = {"info": 20.0, "warning": 120.0}
@@ -12,7 +12,10 @@ NOTICE_SECONDS = {"info": 20.0, "warning": 120.0}
 
 @dataclass(frozen=True)
 class Scene:
-    """`paused` seconds of held picture, None while it moves; `failure` what stopped the engine."""
+    """`paused` seconds of held picture, None while it moves; `failure` what stopped the engine.
+
+    `detail` is there only where the open screen asks for one; `toasts` are alerts just made.
+    """
 
     snapshot: Snapshot
     mode: str
@@ -21,6 +24,8 @@ class Scene:
     paused: float | None = None
     failure: str | None = None
     zone: tzinfo | None = None
+    detail: Detail | None = None
+    toasts: tuple[Alert, ...] = ()
 
     @cached_property
     def rows(self) -> tuple[SymbolState, ...]:

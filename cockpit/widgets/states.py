@@ -1,5 +1,7 @@
 """Sentences for when there is no grid to show: loading, blocked, nothing matches, too small."""
 
+from textual.geometry import Size
+
 from cockpit.theme import Ink, Look
 from cockpit.widgets.lines import Lines
 from cockpit.widgets.scene import Scene
@@ -71,6 +73,11 @@ def centred(said: list[Said], width: int, height: int, look: Look, ink: Ink) -> 
 
 class TooSmall(Lines):
     """Shown alone below 80x24."""
+
+    @staticmethod
+    def is_for(size: Size) -> bool:
+        """Whether a screen of this size is too small."""
+        return size.width < SMALLEST[0] or size.height < SMALLEST[1]
 
     def on_resize(self) -> None:
         width, height = self.size

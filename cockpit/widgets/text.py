@@ -44,6 +44,17 @@ def _one_cell(character: str) -> str:
     return character if cell_len(character) == 1 else "?"
 
 
+def wrap(said: str, width: int) -> list[str]:
+    """A sentence on as many lines as it needs, broken between words."""
+    lines, now = [], ""
+    for word in said.split(" "):
+        if now and len(now) + 1 + len(word) > width:
+            lines.append(now)
+            now = ""
+        now = f"{now} {word}" if now else word
+    return [*lines, now]
+
+
 def price(value: float | None, decimals: int, width: int = 10) -> str | None:
     """`64,231.50`; commas go first when it is too long."""
     if value is None:
@@ -76,6 +87,31 @@ def usd(value: float | None) -> str | None:
         if value >= size * 0.9995:
             return f"{value / size:.{1 if value < 9.95 * size else 0}f}{unit}"
     return f"{value:.0f}"
+
+
+def short(value: float | None) -> str | None:
+    """A measure of any size in at most seven characters: `-12.3M`, `0.0421`, `-1.2e-5`."""
+    if value is None:
+        return None
+    size = abs(value)
+    if size >= 999.5:
+        for unit, step in (("k", 1e3), ("M", 1e6), ("B", 1e9), ("T", 1e12)):
+            if size < 999.5 * step or unit == "T":
+                break
+        scaled = value / step
+        if abs(scaled) < 999.5:
+            return f"{scaled:.{2 - (abs(scaled) >= 9.995) - (abs(scaled) >= 99.95)}f}{unit}"
+        return f"{value:.0e}".replace("e+", "e")
+    if value == 0:
+        return "0"
+    if size < 0.001:
+        return f"{value:.{1 if size >= 1e-9 else 0}e}".replace("e-0", "e-")
+    return f"{value:.{4 if size < 1 else 3 - (size >= 9.9995) - (size >= 99.995)}f}"
+
+
+def fraction(value: float, digits: int = 2) -> str:
+    """`.42`, `1.00`: a share without its leading zero."""
+    return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
 
 
 def age(seconds: float | None) -> str | None:

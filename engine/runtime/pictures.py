@@ -5,7 +5,8 @@ from math import ceil, isnan, log10
 
 import numpy as np
 
-from engine.cards.card import CATEGORIES
+from engine.alerts.watch import Watch
+from engine.cards.card import CATEGORIES, Card
 from engine.clock import NS
 from engine.config import MODES
 from engine.decision.decide import Decision
@@ -14,7 +15,7 @@ from engine.market.market import Listed
 from engine.market.view import WINDOWS, Array
 from engine.runtime.health import feed_health
 from engine.runtime.inputs import ages
-from engine.runtime.pipeline import Pipeline
+from engine.runtime.pipeline import Pipeline, fed_inputs
 from engine.snapshot import (
     Bar,
     CategoryInfo,
@@ -41,7 +42,7 @@ def known(value: float) -> float | None:
 
 
 class Pictures:
-    """Builds snapshots; keeps the bias histories that sparklines need."""
+    """Builds snapshots; keeps the bias histories that sparklines need, and watches for alerts."""
 
     def __init__(self, pipeline: Pipeline, mode_of_data: ModeOfData) -> None:
         self.pipeline = pipeline
@@ -52,6 +53,12 @@ class Pictures:
             m: [self._undecided(m, s) for s in range(len(pipeline.symbols))] for m in MODES
         }
         self._decisions: dict[tuple[str, int], Decision] = {}
+        self._fed = fed_inputs(pipeline.feeds.values(), pipeline.symbols)
+        self._watch = Watch(pipeline.config.alerts.rules)
+        pipeline.after_step.append(self._look)
+
+    def _look(self, now: int) -> None:
+        self._watch.step(self.snapshot(now))
 
     def decided(self, decision: Decision) -> None:
         """Take in a mode's new decision, for the symbols it decides."""
@@ -82,6 +89,7 @@ class Pictures:
             progress=progress,
             finished=finished,
             notices=tuple(self.notices),
+            alerts=self._watch.alerts,
         )
 
     def feeds(self, now: int) -> dict[str, FeedHealth]:
@@ -253,9 +261,23 @@ class Pictures:
                     reliable="trades" not in card.needs or not broken,
                     weight=float(table.card[c, s]),
                     contribution=float(decision.parts.contribution[c, s]) if decision else 0.0,
+                    reason="" if there else self._reason(card, s, old, raw[at, c, s]),
                 )
             )  # fmt: skip
         return tuple(out)
+
+    def _reason(self, card: Card, s: int, old: dict[str, Array], raw: Array) -> str:
+        """Why a card is not available: the first thing that is missing on its way."""
+        fed = self._fed[self.pipeline.symbols[s]]
+        if unfed := [need for need in card.needs if need not in fed]:
+            return f"no feed brings {', '.join(unfed)}"
+        if unheard := [n for n in card.needs if n in old and np.isnan(old[n][s])]:
+            return f"waiting for {', '.join(unheard)}"
+        limits = self.pipeline.config.freshness
+        for need in card.needs:
+            if need in old and old[need][s] >= 3 * limits.get(need, 60.0):
+                return f"{need} is {old[need][s]:.0f} s old"
+        return "too little history" if np.isnan(raw).all() else "normaliser is warming up"
 
 
 def _reading_state(score: float | None, torn: bool, neutral: bool) -> str:

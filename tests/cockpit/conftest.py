@@ -13,9 +13,11 @@ import pytest
 from textual.pilot import Pilot
 
 from cockpit.app import CockpitApp
-from engine.config import CockpitConfig
+from engine.config import AlertsConfig, CockpitConfig
 from engine.snapshot import (
     MODES,
+    Alert,
+    Bar,
     CategoryInfo,
     CategoryLine,
     Composite,
@@ -23,6 +25,7 @@ from engine.snapshot import (
     FeedHealth,
     Notice,
     Price,
+    Reading,
     Snapshot,
     StreamHealth,
     SymbolState,
@@ -168,6 +171,82 @@ def full(phase: float = 0.0, number: int = 7, all_fed: bool = False) -> Snapshot
     )  # fmt: skip
 
 
+CARDS = (
+    "Buy Volume", "Sell Volume", "Volume Delta", "Volume Ratio", "Order Flow Imbalance", "VPIN",
+    "CVD", "CVD Divergence", "Large Trade Clustering", "Trade Size Skew", "Stacked Imbalance",
+    "Absorption", "Aggressor Runs", "Spread State", "Depth Imbalance Near", "Depth Imbalance Wide",
+    "Wall Proximity", "Wall Persistence", "Liquidity Vacuum", "Book Resilience", "Micro-price Tilt",
+    "Global Combined Book", "Depth Trend", "ATR State", "Vol Regime", "Vol of Vol", "Vol Trend",
+    "Range Expansion", "Squeeze", "Gap State", "Realised Skew", "RSI State", "Price Momentum",
+    "MTF Alignment", "MA Stack", "Trend Strength", "VWAP Distance", "Breakout Momentum",
+    "Momentum Acceleration",
+)  # fmt: skip
+FROM_CARD = {"order_flow": 0, "order_book": 13, "volatility": 23, "momentum": 31}
+RAW_SIZES = (1.0, 40.0, 0.002, 13e6, 5200.0)
+
+
+def readings(state: SymbolState, mode: str) -> tuple[Reading, ...]:
+    """39 cards whose contributions have the categories' points as sums, up to one factor."""
+    found = state.modes[mode]
+    out = []
+    for category, first in FROM_CARD.items():
+        line = found.categories[category]
+        total = TOTALS[[c.id for c in CATEGORIES].index(category)]
+        shares = [1.3 + wave(first, k, 4) for k in range(line.available)]
+        for k in range(total):
+            there = k < line.available
+            part = (line.contribution or 0.0) / 125 * shares[k] / sum(shares) if there else 0.0
+            out.append(reading(first + k, category, mode, part if there else None))
+    return tuple(out)
+
+
+def reading(n: int, category: str, mode: str, contribution: float | None) -> Reading:
+    """Card n; None: not available, for one of three reasons."""
+    there, windows = contribution is not None, WINDOWS[mode]
+    size = RAW_SIZES[n % len(RAW_SIZES)]
+    raws = [wave(n, w) * size if there and (n + w) % 7 else None for w in range(3)]
+    scores = [None if raw is None else math.tanh(raw / size) for raw in raws]
+    known = [score for score in scores if score is not None]
+    reasons = ("no feed brings venues", "waiting for trades", "too little history")
+    score = round(sum(known) / len(known), 3) if there else None
+    return Reading(
+        card=f"card_{n}", name=CARDS[n], category=category, available=there,
+        raws=dict(zip(windows, raws, strict=True)), scores=dict(zip(windows, scores, strict=True)),
+        score=score, strength=abs(score or 0.0), confidence=0.6 + 0.3 * wave(n) if there else 0.0,
+        agreement=1.0, state=state_of(100 * (score or 0.0)) if there else "NOT_AVAILABLE",
+        conflicted=False, age=0.5, reliable=n != 6, weight=round(0.1 + 0.05 * wave(n, 3), 3),
+        contribution=contribution or 0.0, reason="" if there else reasons[n % 3],
+    )  # fmt: skip
+
+
+def bars(n: int, count: int = 240) -> tuple[Bar, ...]:
+    """Minutes up to TS, ending at the symbol's price; nine are missing."""
+    last = list(PRICES.values())[n][0]
+    path = [
+        last * (1 + 0.004 * (wave(n, k / 900) - wave(n, (count - 1) / 900))) for k in range(count)
+    ]
+    out = []
+    for k, close in enumerate(path):
+        before, spread = path[max(0, k - 1)], last * 0.0003 * (1 + abs(wave(k)))
+        if not 60 <= k < 69:
+            out.append(Bar(TS - (count - k) * 60 * NS, before, max(before, close) + spread,
+                           min(before, close) - spread, close, 1e5, 9e4))  # fmt: skip
+    return tuple(out)
+
+
+ALERTS = (
+    Alert(5, TS - 12 * NS, "state", "info", "BNBUSDT", "day", None,
+          "day state conflicted, was bearish"),
+    Alert(4, TS - 70 * NS, "bias", "warning", "HYPEUSDT", "day", None, "day bias above +40: +52.3"),
+    Alert(3, TS - 250 * NS, "feed_down", "info", None, None, "binance",
+          "binance ready again after 45 s"),
+    Alert(2, TS - 300 * NS, "feed_down", "error", None, None, "binance",
+          "binance down for 30 s: [connection] refused"),
+    Alert(1, TS - 900 * NS, "price", "warning", "BTCUSDT", None, None,
+          "price above 94,000: 94,012.5"),
+)  # fmt: skip
+
+
 def loading(state: str = "connecting", note: str = "", mode: str = "live") -> Snapshot:
     """Before the first step: no price, no bias."""
     symbols = tuple(
@@ -188,6 +267,7 @@ class Fixed:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.asked = 0
+        self.details: list[tuple[str, frozenset[str]]] = []
 
     def latest(self) -> Snapshot:
         self.asked += 1
@@ -197,13 +277,19 @@ class Fixed:
         return self.snapshot if ns >= self.snapshot.ts else None
 
     def detail(self, symbol: str, parts: frozenset[str]) -> Detail:
-        return Detail(symbol, {}, (), (), (), (), ())
+        self.details.append((symbol, parts))
+        ids = [s.id for s in self.snapshot.symbols]
+        state = self.snapshot.symbols[ids.index(symbol)]
+        started = self.snapshot.step > 0 and state.price.last is not None
+        made = {mode: readings(state, mode) for mode in MODES} if started else {}
+        return Detail(symbol, made, bars(ids.index(symbol)) if started else (), (), (), (), ())
 
 
-def cockpit(snapshot: Snapshot, log: Path | None = None, **config: object) -> CockpitApp:
+def cockpit(snapshot: Snapshot, log: Path | None = None, alerts: AlertsConfig | None = None,
+            **config: object) -> CockpitApp:  # fmt: skip
     """The app on a fixed source, in UTC."""
     settings = msgspec.convert({"timezone": "UTC", "paint_hz": 4, **config}, CockpitConfig)
-    return CockpitApp(Fixed(snapshot), settings, log=log)
+    return CockpitApp(Fixed(snapshot), settings, log=log, alerts=alerts)
 
 
 def screen_text(app: CockpitApp) -> str:
@@ -251,6 +337,19 @@ def picture(name: str) -> Snapshot:
     if name == "notice":
         text = "binance: 451 [blocked] in your country; replay and doctor still work"
         return change(made, notices=(Notice(TS - 5 * NS, "warning", text),))
+    if name == "alerts":
+        return change(made, alerts=ALERTS)
+    if name == "limited":
+        ill = change(feed("limited", "429, retry after 12 s"), gaps=3, blind_s=41.0, dropped=15,
+                     dropped_by_reason={"malformed": 3, "unknown stream": 12})  # fmt: skip
+        off = change(feed(), state="off", streams={}, frames=0, events_per_s=0.0, dropped=0)
+        return change(made, feeds={"binance": ill, "bybit": off})
+    if name == "partial":
+        streams = dict(feed().streams)
+        gone = tuple(f"{base}USDT" for base in list(PRICES)[2:])
+        streams["depth"] = StreamHealth("connecting", 0.4, 512, 2, 21, gone)
+        streams["mark"] = StreamHealth("stale", 64.0, 900, 0, 21, gone)
+        return change(made, feeds={"binance": change(feed(), state="partial", streams=streams)})
     if name == "stale":
         rows = (change(s, price=change(s.price, age=s.price.age and 400.0)) for s in made.symbols)
         return change(made, symbols=tuple(rows), feeds={"binance": feed("partial", "no answer")})

@@ -27,6 +27,22 @@ CASES = {
     "help": ("full", ("question_mark",), {}),
     "help_ascii": ("full", ("question_mark",), {"glyphs": "ascii"}),
     "notice": ("notice", (), {}),
+    "symbol": ("full", ("j", "enter"), {}),
+    "symbol_ascii": ("full", ("j", "enter"), {"glyphs": "ascii"}),
+    "symbol_score": ("full", ("3", "enter", "o", "slash", "b", "o", "o", "k", "enter"), {}),
+    "symbol_loading": ("loading", ("enter",), {}),
+    "symbol_no_bias": ("full", ("G", "k", "k", "enter"), {}),
+    "symbol_held": ("full", ("enter", "p", "right_square_bracket"), {}),
+    "feeds": ("full", ("f",), {}),
+    "feeds_ascii": ("limited", ("f",), {"glyphs": "ascii"}),
+    "feeds_limited": ("limited", ("f",), {}),
+    "feeds_partial": ("partial", ("f",), {}),
+    "feeds_blocked": ("blocked", ("f",), {}),
+    "feeds_loading": ("loading", ("f",), {}),
+    "alerts": ("alerts", ("a",), {}),
+    "alerts_ascii": ("alerts", ("a",), {"glyphs": "ascii"}),
+    "alerts_none": ("full", ("a",), {}),
+    "alerts_pane": ("alerts", (), {}),
 }
 
 
@@ -52,6 +68,21 @@ async def test_screen(case: str, size: tuple[int, int], lab: ModuleType) -> None
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
+async def test_styles_of_the_new_screens(theme: str, lab: ModuleType) -> None:
+    """Colours of the symbol's head, chart, heads and first cards; of feeds; of alerts."""
+    app = lab.cockpit(lab.full(), theme=theme)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await lab.settle(pilot, "j", "enter")
+        compare(f"styles_symbol_{theme}", lab.screen_styles(app, range(1, 14)))
+        app.source.snapshot = lab.picture("limited")
+        await lab.settle(pilot, "f")
+        compare(f"styles_feeds_{theme}", lab.screen_styles(app, range(1, 9)))
+        app.source.snapshot = lab.picture("alerts")
+        await lab.settle(pilot, "escape", "a")
+        compare(f"styles_alerts_{theme}", lab.screen_styles(app, range(1, 7)))
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
 async def test_styles(theme: str, lab: ModuleType) -> None:
     """Colours of the heads, the cursor's row, two plain rows and a stale one."""
     app = lab.cockpit(lab.full(), theme=theme)
@@ -59,6 +90,21 @@ async def test_styles(theme: str, lab: ModuleType) -> None:
         await lab.settle(pilot)
         rows = [*range(5), 13, 39]
         compare(f"styles_{theme}", "".join(lab.screen_styles(app, range(y, y + 1)) for y in rows))
+
+
+@pytest.mark.parametrize("glyphs", ["braille", "ascii"])
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_toast(size: tuple[int, int], glyphs: str, lab: ModuleType) -> None:
+    """Over the lower right corner, the footer left free; five alerts in four lines."""
+    app = lab.cockpit(lab.full(), glyphs=glyphs)
+    async with app.run_test(size=size) as pilot:
+        await lab.settle(pilot)
+        app.source.snapshot = lab.picture("alerts")
+        await lab.settle(pilot)
+        name = "toast" if glyphs == "braille" else "toast_ascii"
+        compare(f"{name}_{size[0]}x{size[1]}", lab.screen_text(app))
+        if size == (80, 24) and glyphs == "braille":
+            compare("styles_toast", lab.screen_styles(app, range(18, 24)))
 
 
 async def test_80x24_holds_every_symbol(lab: ModuleType) -> None:

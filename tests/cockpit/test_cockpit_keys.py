@@ -70,7 +70,7 @@ async def test_breakdown_is_a_screen_when_narrow_and_a_panel_when_wide(lab: Modu
         await lab.settle(pilot, "c", "j")
         assert isinstance(app.screen, Categories)
         assert "ETH  day" in lab.screen_text(app)
-        await lab.settle(pilot, "enter")
+        await lab.settle(pilot, "c")
         assert app.screen is app.home
     app = lab.cockpit(lab.full())
     async with app.run_test(size=(120, 30)) as pilot:
@@ -138,7 +138,8 @@ def test_registry_bindings_footer_and_help_agree() -> None:
     for action in actions.ACTIONS:
         name = action.action.split("(")[0]
         assert hasattr(CockpitApp, f"action_{name}"), action.id
-    assert {word for _, word in actions.hints()} == {a.hint for a in actions.ACTIONS if a.hint}
+    told = {word for kind in actions.FOOTERS for _, word in actions.hints(kind)}
+    assert told == {a.hint for a in actions.ACTIONS if a.hint}
     assert [text for _, text in actions.help_lines()] == [a.help for a in actions.ACTIONS]
     assert all("".join(line).isascii() for line in actions.help_lines(arrows=False))
 

@@ -1,0 +1,95 @@
+"""One symbol: where it stands, how it came there, and every card behind its bias."""
+
+from textual.app import ComposeResult
+from textual.containers import Container, Horizontal, Vertical
+from textual.widget import Widget
+
+from cockpit.screens.stage import Stage
+from cockpit.theme import Look
+from cockpit.widgets.about import About
+from cockpit.widgets.bars import Header
+from cockpit.widgets.breakdown import Breakdown
+from cockpit.widgets.cards import CardHeads, Cards
+from cockpit.widgets.chart import BiasChart, PriceChart
+from cockpit.widgets.filter import FilterLine
+from cockpit.widgets.ranks import ORDERS
+from cockpit.widgets.scene import Scene
+from cockpit.widgets.total import Total
+
+SIDE = ((220, 50), (120, 38))
+CHARTS = ((48, 14), (36, 10), (28, 7), (0, 6))
+
+
+class Symbol(Stage):
+    """The symbol under the cursor; the cursor moves here too."""
+
+    kind = "symbol"
+    wants = frozenset({"readings", "bars"})
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look)
+        self.order = ORDERS[0]
+        self.side = True
+        self._symbol = ""
+
+    def parts(self) -> ComposeResult:
+        look = self.look
+        yield Header(look, id="header")
+        yield About(look, surface="panel", id="about")
+        with Horizontal(id="body"):
+            with Vertical(id="left"):
+                with Container(id="charts"):
+                    yield PriceChart(look, id="price")
+                    yield BiasChart(look, id="bias")
+                yield CardHeads(look, id="card-heads")
+                yield Cards(look, id="cards")
+                yield Total(look, id="sum")
+            yield Breakdown(look, id="side")
+        yield FilterLine("part of a card or category, Enter keeps, Esc clears")
+        yield self.bar()
+
+    def shown(self) -> tuple[Widget, ...]:
+        names = ("header", "about", "price", "bias", "card-heads", "cards", "sum", "side", "footer")
+        return tuple(self.query_one(f"#{name}") for name in names)
+
+    def show(self, scene: Scene) -> None:
+        if self.is_mounted:
+            cards, total = self._cards, self.query_one(Total)
+            cards.order = self.query_one(CardHeads).order = self.order
+            cards.search = total.search = self.filter
+            if scene.current and scene.current.id != self._symbol:
+                self._symbol = scene.current.id
+                cards.scroll_to(y=0, animate=False, immediate=True)
+        super().show(scene)
+
+    def fit_to(self, width: int, height: int) -> None:
+        side = next((size for least, size in SIDE if width >= least), 0)
+        panel = self.query_one("#side")
+        panel.display = bool(side) and self.side
+        panel.styles.width = side or 1
+        self.query_one("#charts").styles.height = next(n for least, n in CHARTS if height >= least)
+
+    def toggle_side(self) -> bool:
+        """Show or hide the categories; False where there is no room beside the cards."""
+        if self.size.width < SIDE[-1][0]:
+            return False
+        self.side = not self.side
+        self.fit_to(*self.size)
+        self.call_after_refresh(self.again)
+        return True
+
+    def reorder(self, step: int) -> None:
+        self.order = ORDERS[(ORDERS.index(self.order) + step) % len(ORDERS)]
+        self._cards.scroll_to(y=0, animate=False, immediate=True)
+
+    def move(self, rows: int) -> bool:
+        self._cards.scroll_lines(rows)
+        return True
+
+    def page(self, direction: int) -> bool:
+        self._cards.scroll_lines(direction * (self._cards.size.height - 1))
+        return True
+
+    @property
+    def _cards(self) -> Cards:
+        return self.query_one("#cards", Cards)
