@@ -12,6 +12,7 @@ from cockpit.settings import APP, COLORS, Failure, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_SCENARIOS = ("default", "breakout", "trap", "cascade", "sunday")
 _READABLE = click.Path(exists=True, readable=True, path_type=Path)
 
 
@@ -104,6 +105,23 @@ def replay(settings: Settings, path: Path, speed: float | None, headless: bool) 
         market.replay(settings, path, 1.0 if speed is None else speed or None)
 
 
+@_command(cockpit, "demo")
+@click.option("--scenario", type=click.Choice(_SCENARIOS), default="default", show_default=True,
+              help="What happens.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Chance.")
+@click.option("--speed", metavar="N|max", callback=_speed, help="Market over wall time at most.")
+@click.option("--market-only", is_flag=True, help="Only the exchange; print how to connect to it.")
+def demo(settings: Settings, scenario: str, seed: int, speed: float | None,
+         market_only: bool) -> None:  # fmt: skip
+    """Show a simulated market: real sockets, invented prices."""
+    from cockpit.commands import market
+
+    if market_only:
+        market.market_only(settings, scenario, seed)
+    else:
+        market.demo(settings, scenario, seed, 1.0 if speed is None else speed or None)
+
+
 @_command(cockpit, "record")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Then stop.")
@@ -116,13 +134,21 @@ def record(settings: Settings, out: Path | None, seconds: float | None) -> None:
 
 @_command(cockpit, "snapshot")
 @click.option("--replay", "path", type=_READABLE, help="Of a recording's end, not the live market.")
+@click.option("--demo", "simulated", is_flag=True, help="Of a simulated market.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, help="Of the simulated market.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=60.0,
-              show_default=True, help="How long to watch the live market.")  # fmt: skip
-def snapshot(settings: Settings, path: Path | None, seconds: float) -> None:
+              show_default=True, help="How long to watch a market that runs.")  # fmt: skip
+def snapshot(settings: Settings, path: Path | None, simulated: bool, seed: int,
+             seconds: float) -> None:  # fmt: skip
     """Print prices, bias and feeds once, for every symbol and mode."""
     from cockpit.commands import market
 
-    market.snapshot(settings, path, seconds)
+    if path is not None and simulated:
+        raise click.UsageError("--replay and --demo: choose one")
+    if simulated:
+        market.snapshot_of_demo(settings, seed, seconds)
+    else:
+        market.snapshot(settings, path, seconds)
 
 
 @_command(cockpit, "decode")

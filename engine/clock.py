@@ -1,7 +1,9 @@
-"""The injected clock: wall, recorded. Nobody else in the engine reads the time or waits."""
+"""The injected clock: wall, recorded, simulated. Nobody else reads the time or waits."""
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Collection
+from heapq import heappop, heappush
 from typing import Protocol
 
 NS = 1_000_000_000
@@ -13,6 +15,11 @@ class Clock(Protocol):
     def now(self) -> int: ...
 
     async def sleep(self, seconds: float) -> None: ...
+
+
+def wall() -> int:
+    """Monotonic wall time in ns, for slicing work; on a clock that stands still too."""
+    return time.monotonic_ns()
 
 
 class WallClock:
@@ -45,7 +52,7 @@ class RecordedClock:
 
     def wall(self) -> int:
         """Monotonic wall time in ns, for slicing work."""
-        return time.monotonic_ns()
+        return wall()
 
     def early(self, ns: int) -> bool:
         """Whether a frame of that time must wait for wall time x speed."""
@@ -71,3 +78,47 @@ class RecordedClock:
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds` of recorded time."""
         await asyncio.sleep(seconds / self.speed if self.speed else 0)
+
+
+class SimulatedClock:
+    """Time that a simulated market drives; between its ticks time stands still.
+
+    `guards`: lengths of sleeps that are time-outs of work under way, such as a request. `at_work`
+    counts those that are pending: whoever drives the clock ought to wait for them. `used` is set
+    once somebody sleeps.
+    """
+
+    def __init__(self, start: int, guards: Collection[float] = ()) -> None:
+        self._now = start
+        self._guards = frozenset(guards)
+        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._count = 0
+        self.at_work = 0
+        self.used = asyncio.Event()
+
+    def now(self) -> int:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        """Until time has been moved so far."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._count += 1
+        due = self._now + round(max(seconds, 0) * NS)
+        heappush(self._sleepers, (due, self._count, waiter))
+        self.used.set()
+        guard = seconds in self._guards
+        self.at_work += guard
+        try:
+            await waiter
+        finally:
+            self.at_work -= guard
+
+    async def advance(self, to: int, settle: Callable[[], Awaitable[None]]) -> None:
+        """Move on to `to`; sleepers wake one by one in their order, each followed by `settle`."""
+        while self._sleepers and self._sleepers[0][0] <= to:
+            due, _, waiter = heappop(self._sleepers)
+            if not waiter.done():
+                self._now = max(self._now, due)
+                waiter.set_result(None)
+                await settle()
+        self._now = max(self._now, to)

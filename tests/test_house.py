@@ -156,5 +156,5 @@ def test_the_readme_begins_with_its_two_commands() -> None:
     for block in blocks[:2]:
         assert block.strip().startswith("python3 -m venv .venv && .venv/bin/pip install ")
         assert len(block.strip().splitlines()) == 1
-    assert blocks[0].strip().endswith(".venv/bin/blackperp-cockpit")
+    assert blocks[0].strip().endswith(".venv/bin/blackperp-cockpit demo")
     assert ".venv/bin/pytest" in blocks[1]

@@ -84,6 +84,37 @@ def snapshot(settings: Settings, path: Path | None, seconds: float) -> None:
         raise Exit(1)
 
 
+def demo(settings: Settings, scenario: str, seed: int, speed: float | None) -> None:
+    """The cockpit on a simulated market."""
+    config = settings.load()
+    _need_terminal("for text use 'blackperp-cockpit snapshot --demo'")
+    log = start_log(config)
+    apply_color(settings.color)
+    from engine.jobs.demo import Demo
+
+    _show(Demo(config, scenario, seed, speed, db=settings.db), config, log)
+
+
+def snapshot_of_demo(settings: Settings, seed: int, seconds: float) -> None:
+    """One picture of the simulated market after `seconds` of its time."""
+    config = settings.load()
+    start_log(config)
+    from engine.jobs.demo import Demo
+
+    source = Demo(config, seed=seed, speed=None, db=settings.db, seconds=seconds)
+    asyncio.run(_to_end(source, progress=False))
+    _print_snapshot(source.latest(), bool(settings.json))
+
+
+def market_only(settings: Settings, scenario: str, seed: int) -> None:
+    """The simulated exchange alone, until a signal; its addresses go to standard output."""
+    config = settings.load()
+    start_log(config)
+    from engine.jobs.demo import market_only as serve
+
+    asyncio.run(_until_signalled(serve(config, scenario, seed, click.echo)))
+
+
 def record(settings: Settings, out: Path | None, seconds: float | None) -> None:
     """Raw frames to files until `seconds` have passed or a signal asks to stop."""
     config = settings.load()

@@ -1,0 +1,214 @@
+"""The engine on a simulated market: the real feed, real sockets, a clock the market drives.
+
+The market waits at each tick until every frame has been applied, every request answered and
+everybody sleeps again, so what the engine decides does not depend on how fast the machine is.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from engine.clock import NS, SimulatedClock, WallClock, wall
+from engine.config import Config
+from engine.runtime import Engine
+from engine.sim.market import SCENARIOS, SimulatedMarket, Switches
+from engine.sim.market.market import start_of
+from engine.sim.pace import Pace
+from engine.sim.venues.binance import BinanceVenue, Ports
+from engine.snapshot import Detail, ModeOfData, Snapshot
+
+FEED = "binance"
+TICK_NS = NS // 10
+# An unusual length, by which the clock tells a request's time-out from other sleeps.
+TIMEOUT_S = 9.75
+TURNS = 25  # of the event loop without anything under way, after which everybody sleeps
+PATIENCE_NS = NS // 2  # for frames that a broken socket may have lost
+STUCK_NS = 30 * NS
+KEPT = 300_000
+WARM_STEP = 2
+
+
+class Demo:
+    """Runs the engine on a simulated market; a SnapshotSource from the start.
+
+    `speed` is a ceiling on market over wall time, None for as fast as it goes; `seconds` of
+    market time end the run. The same scenario and seed show the same at any speed. `venue`, once
+    running, takes faults.
+    """
+
+    def __init__(self, config: Config, scenario: str = "default", seed: int = 1,
+                 speed: float | None = 1.0, db: Path | None = None, *, rate: float = 1.0,
+                 switches: Switches | None = None, seconds: float | None = None,
+                 kept: int | None = KEPT) -> None:  # fmt: skip
+        self.scenario, self.seed = SCENARIOS[scenario], seed
+        self.finished = False
+        self.unsettled = 0
+        self.venue: BinanceVenue | None = None
+        self.clock = SimulatedClock(start_of(self.scenario), (TIMEOUT_S, 2 * TIMEOUT_S))
+        self._make = lambda: SimulatedMarket(
+            [instrument.id for instrument in config.instruments], scenario, seed, rate, switches,
+            kept=kept,
+        )  # fmt: skip
+        self._ports = Ports()
+        self.config = _pointed_at(config, self._ports.urls())
+        self.engine = Engine(self.config, mode_of_data="demo", clock=self.clock, db=db,
+                             warm_step=WARM_STEP)  # fmt: skip
+        self._pace = Pace(speed)
+        self._end = None if seconds is None else self.clock.now() + int(seconds * NS)
+        self._lost = 0
+        self._stopped = False
+        self._last: Snapshot | None = None
+
+    @property
+    def mode_of_data(self) -> ModeOfData:
+        return "demo"
+
+    @property
+    def market(self) -> SimulatedMarket:
+        """The market and its truth; there once it runs."""
+        assert self.venue is not None
+        return self.venue.market
+
+    def stop(self) -> None:
+        """End at the next tick; history is flushed."""
+        self._stopped = True
+
+    async def run(self) -> None:
+        """Run until `stop`, `seconds` or cancellation. Raises StoreError as the engine does."""
+        try:
+            market = await asyncio.to_thread(self._make)
+            self.venue = BinanceVenue(market, self.clock, self._ports, self._taken)
+            await self.venue.start()
+            try:
+                await self._run_engine()
+            finally:
+                await self.venue.stop()
+        finally:
+            self.finished = True
+            self._ports.close()
+
+    async def _run_engine(self) -> None:
+        running = asyncio.create_task(self.engine.run())
+        driving = asyncio.create_task(self._drive(running))
+        try:
+            await asyncio.wait((running, driving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # The picture of the end is that of open sockets and whole books.
+            self._last = self.latest()
+            self.stop()
+            self.engine.stop()
+            driving.cancel()
+            ended = await asyncio.gather(driving, running, return_exceptions=True)
+        for problem in ended:
+            if isinstance(problem, Exception):
+                raise problem
+
+    # -- keeping in step -------------------------------------------------------------------
+
+    async def _drive(self, running: "asyncio.Task[None]") -> None:
+        """Tick after tick, each when the one before has been taken in."""
+        assert self.venue is not None
+        market = self.market
+        waiting = asyncio.create_task(self.clock.used.wait())
+        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        await self._settle()
+        while not self._stopped and (self._end is None or market.now < self._end):
+            await self.clock.advance(market.now + TICK_NS, self._settle)
+            await self.venue.publish(market.tick())
+            await self._settle()
+            await self._pace.keep(market.now)
+
+    def _missing(self) -> int:
+        """Frames sent that the engine has not applied."""
+        assert self.venue is not None
+        return self.venue.expected - self._lost - self.engine.pipeline.tallies[FEED].frames
+
+    async def _taken(self) -> None:
+        """Wait for the frames that are under way; those of a broken socket are given up."""
+        since = wall()
+        while self._missing() > 0:
+            await asyncio.sleep(0)
+            if wall() - since > PATIENCE_NS:
+                break
+        self._lost += self._missing()
+
+    async def _settle(self) -> None:
+        """Wait until nothing is under way but sleep."""
+        assert self.venue is not None
+        quiet, lacked, since = 0, 0, wall()
+        while quiet < TURNS:
+            await asyncio.sleep(0)
+            working, lacks = self.clock.at_work > self.venue.held, self._missing()
+            if lacks != lacked:
+                lacked, since = lacks, wall()
+            quiet = 0 if working or lacks > 0 else quiet + 1
+            if quiet == 0 and wall() - since > (STUCK_NS if working else PATIENCE_NS):
+                self.unsettled += 1
+                break
+        self._lost += self._missing()
+
+    # -- SnapshotSource --------------------------------------------------------------------
+
+    def latest(self) -> Snapshot:
+        """The picture as of the market's time; after the end, that of the end."""
+        if self._last is not None:
+            return msgspec.structs.replace(self._last, finished=self.finished)
+        return self.engine.pictures.snapshot(
+            self.clock.now(), speed=self._pace.factor, finished=self.finished
+        )
+
+    def at(self, ns: int) -> Snapshot | None:
+        """A running engine keeps no past pictures."""
+        return None
+
+    def detail(self, symbol: str, parts: frozenset[str]) -> Detail:
+        """Readings, bars, tape, book of one symbol."""
+        return self.engine.detail(symbol, parts)
+
+
+def _pointed_at(config: Config, urls: dict[str, str]) -> Config:
+    """The config with the simulated venue as its only feed."""
+    feed = msgspec.structs.replace(config.feeds[FEED], urls=urls, enabled=True, compression=False)
+    off = {
+        name: msgspec.structs.replace(other, enabled=False) for name, other in config.feeds.items()
+    }
+    # Reading is not held back: time passes only once everything has been read.
+    patience = msgspec.structs.replace(config.connection, connect_timeout=TIMEOUT_S, coalesce=0.0)
+    return msgspec.structs.replace(config, feeds={**off, FEED: feed}, connection=patience)
+
+
+async def market_only(config: Config, scenario: str = "default", seed: int = 1,
+                      announce: Callable[[str], None] = lambda text: None, *,
+                      rate: float = 1.0, kept: int | None = KEPT) -> None:  # fmt: skip
+    """Only the market and its servers, in real time, until cancelled.
+
+    `announce` is given the lines of a config that points another cockpit here.
+    """
+    clock = WallClock()
+    symbols = [instrument.id for instrument in config.instruments]
+    market = await asyncio.to_thread(
+        SimulatedMarket, symbols, scenario, seed, rate, start=clock.now(), kept=kept
+    )
+    # The candle of the running minute is made of the tape as well.
+    while market.now < clock.now():
+        market.tick()
+        await asyncio.sleep(0)
+    venue = BinanceVenue(market, clock)
+    await venue.start()
+    try:
+        announce(snippet(venue.urls()))
+        while True:
+            ahead = (market.now + TICK_NS - clock.now()) / NS
+            await clock.sleep(max(ahead, 0))
+            await venue.publish(market.tick())
+    finally:
+        await venue.stop()
+
+
+def snippet(urls: dict[str, str]) -> str:
+    """Lines of a config file that point the feed to these servers."""
+    lines = ["feeds:", f"  {FEED}:", "    urls:"]
+    return "\n".join([*lines, *(f"      {name}: {url}" for name, url in urls.items())])

@@ -1,0 +1,53 @@
+"""Mark, index and funding: a premium that wanders and leans with the takers."""
+
+import numpy as np
+from msgspec import Struct
+
+from engine.sim.market.chance import Array, Wave, stream
+
+FUNDING_S = 8 * 3600
+PREMIUM_S = 900.0
+PREMIUM = 2.0e-4
+INTEREST = 1e-4  # the venue's interest rate component, per 8 h
+DAMPER = 5e-4
+SMOOTH_S = 30.0
+
+
+class Mark(Struct, frozen=True, eq=False):
+    """(symbols,) mark, index and moving average of the mark in ticks, funding rate; next in s."""
+
+    mark: Array
+    index: Array
+    average: Array
+    rate: Array
+    next: int
+
+
+class Marks:
+    """Advances once a second from the mids."""
+
+    def __init__(self, count: int, seed: int, start: int) -> None:
+        self._wave = Wave(stream(seed, "premium"), count, PREMIUM_S, 1.0)
+        self._basis = PREMIUM * self._wave.value
+        # As if the premium of this funding period so far had been the usual.
+        self._sum = 0.5 * self._basis * (start % FUNDING_S)
+        self._weight = float(start % FUNDING_S)
+        self._average: Array | None = None
+
+    def step(self, seconds: int, mid: Array, tilt: Array) -> Mark:
+        """Marks as of `seconds` (UTC) for (symbols,) mids in ticks."""
+        premium = PREMIUM * (self._wave.step() + 0.5 * np.clip(tilt, -3, 3))
+        index = mid / (1 + premium)
+        self._basis = self._basis + (premium - self._basis) / SMOOTH_S
+        mark = index * (1 + self._basis)
+        if self._average is None:
+            self._average = mark
+        self._average = self._average + (mark - self._average) / SMOOTH_S
+        if seconds % FUNDING_S == 0:
+            self._sum, self._weight = np.zeros_like(mid), 0.0
+        self._sum = self._sum + premium
+        self._weight += 1
+        mean = self._sum / self._weight
+        rate = mean + np.clip(INTEREST - mean, -DAMPER, DAMPER)
+        following = (seconds // FUNDING_S + 1) * FUNDING_S
+        return Mark(mark, index, self._average, rate, following)

@@ -1,0 +1,119 @@
+"""Positions: open interest, and leveraged cohorts by entry price that are closed by force.
+
+Each five minutes of flow opens one cohort of longs and one of shorts with a leverage of its own;
+a mark beyond a cohort's liquidation price turns it into taker orders.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from engine.sim.market.chance import Array, stream
+from engine.sim.market.listings import Listing, column
+from engine.sim.market.past import CLOSE, VOLUME, Past
+
+COHORTS = 288
+COHORT_S = 300.0
+LEVERAGE = np.array([3.0, 5.0, 10.0, 20.0, 50.0, 100.0])
+ODDS = np.array([0.20, 0.25, 0.28, 0.18, 0.07, 0.02])
+MAINTENANCE = 0.004
+OPENING = 0.03  # of the volume opens positions that stay
+HALF_LIFE_S = 6 * 3600.0
+LEVERAGED = 0.06  # of the open interest, at the start
+LONG, SHORT = 0, 1
+
+
+class Forced(Struct, frozen=True):
+    """A liquidation order to execute: place of symbol, whether longs are closed, steps."""
+
+    symbol: int
+    long: bool
+    steps: int
+
+
+class Positions:
+    """Cohorts of all symbols in arrays (side, symbol, cohort), sizes in steps, prices in ticks."""
+
+    def __init__(self, listings: Sequence[Listing], seed: int, past: Past,
+                 crowded: float) -> None:  # fmt: skip
+        count = len(listings)
+        self._rng = stream(seed, "positions")
+        self._crowded = crowded
+        worth = column(listings, "price") * column(listings, "step")
+        self.interest: Array = column(listings, "interest") / worth
+        shape = (2, count, COHORTS)
+        self.size: Array = np.zeros(shape)
+        self.entry: Array = np.ones(shape)
+        self.liquidation: Array = np.zeros(shape)
+        self._next = 0
+        self._forming = np.zeros((2, count))
+        self._forming_since = 0.0
+        self._fill(past)
+
+    def _fill(self, past: Past) -> None:
+        """Cohorts opened over the last day of the past, older ones smaller."""
+        every = int(COHORT_S // 60)
+        closes = past.minutes[-COHORTS * every :: every, CLOSE].astype(float)
+        volume = past.minutes[-COHORTS * every :, VOLUME].reshape(COHORTS, every, -1).sum(1)
+        mark = past.minutes[-1, CLOSE].astype(float)
+        weight = volume * 0.5 ** (np.arange(COHORTS)[::-1, None] * COHORT_S / HALF_LIFE_S)
+        weight = LEVERAGED * self.interest * weight / weight.sum(0)
+        for price, sizes in zip(closes, weight, strict=True):
+            self._open(price, np.stack([sizes * min(self._crowded, 2.0), sizes]))
+        # What the past would have liquidated already is not there any more.
+        self.size[self._broken(mark)] = 0
+
+    def _open(self, price: Array, sizes: Array) -> None:
+        """A cohort a side and symbol at (symbols,) prices; it takes the place of the oldest."""
+        at = self._next
+        odds = ODDS * LEVERAGE ** (0.35 * (self._crowded - 1))
+        leverage = self._rng.choice(LEVERAGE, sizes.shape, p=odds / odds.sum())
+        room = 1 / leverage - MAINTENANCE
+        self.size[:, :, at], self.entry[:, :, at] = sizes, price
+        self.liquidation[LONG, :, at] = price * (1 - room[LONG])
+        self.liquidation[SHORT, :, at] = price * (1 + room[SHORT])
+        self._next = (at + 1) % COHORTS
+
+    def _broken(self, mark: Array) -> NDArray[np.bool_]:
+        price = mark[:, None]
+        beyond = [price <= self.liquidation[LONG], price >= self.liquidation[SHORT]]
+        broken: NDArray[np.bool_] = (self.size > 0) & np.stack(beyond)
+        return broken
+
+    def trade(self, volume: Array, imbalance: Array, seconds: float, elapsed: float,
+              price: Array) -> None:  # fmt: skip
+        """Taker flow of `elapsed` seconds up to `seconds`: (symbols,) steps, balance -1..+1."""
+        opened = OPENING * volume
+        self._forming[LONG] += opened * (0.5 + 0.5 * imbalance)
+        self._forming[SHORT] += opened * (0.5 - 0.5 * imbalance)
+        closed = 1 - 0.5 ** (elapsed / HALF_LIFE_S)
+        leaving = closed * self.size.sum(axis=(0, 2)) / 2
+        self.interest = self.interest + opened - leaving
+        self.size *= 1 - closed
+        if seconds - self._forming_since >= COHORT_S:
+            self._open(price, self._forming)
+            self._forming = np.zeros_like(self._forming)
+            self._forming_since = seconds
+
+    def liquidate(self, mark: Array) -> list[Forced]:
+        """Close what the mark has gone through; the sizes leave the open interest."""
+        broken = self._broken(mark)
+        if not broken.any():
+            return []
+        sizes = np.where(broken, self.size, 0.0).sum(axis=2)
+        self.size[broken] = 0.0
+        self.interest = np.maximum(self.interest - sizes.sum(axis=0), 0.0)
+        return [
+            Forced(symbol=int(place), long=side == LONG, steps=int(sizes[side, place]))
+            for side, place in np.argwhere(sizes >= 1)
+        ]
+
+    def clusters(self, symbol: int, long: bool) -> list[tuple[float, float]]:
+        """(liquidation price in ticks, steps) of one side's cohorts, nearest price first."""
+        side = LONG if long else SHORT
+        held = self.size[side, symbol] > 0
+        pairs = zip(self.liquidation[side, symbol, held], self.size[side, symbol, held],
+                    strict=True)  # fmt: skip
+        return sorted(((float(p), float(n)) for p, n in pairs), reverse=long)

@@ -1,0 +1,1 @@
+"""Venues of the simulated market: one module per real exchange."""

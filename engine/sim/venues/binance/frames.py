@@ -1,0 +1,151 @@
+"""Stream frames of Binance USD-M futures in the shapes of 2026 (exchange documentation)."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+
+from engine.clock import NS
+from engine.instruments import venue_name
+from engine.sim.market.listings import Listing
+from engine.sim.market.market import Tick
+from engine.sim.market.marks import Mark
+from engine.sim.market.past import COUNT, TAKEN, VOLUME, Whole
+from engine.sim.market.play import Closed, Diff, Touch
+from engine.sim.market.tape import Print
+from engine.sim.venues.faults import Message
+
+VENUE = "binance"
+PUBLIC = ("depth@100ms", "bookTicker")
+MARKET = ("aggTrade", "markPrice@1s", "forceOrder")
+MARK_DECIMALS = 8
+
+
+class Wire:
+    """One contract's names and number formats, and its frames."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self.name = venue_name(VENUE, listing.id)
+        low = self.name.lower()
+        self.depth, self.quote, self.trade, self.mark, self.force = (
+            f"{low}@{suffix}" for suffix in (*PUBLIC, *MARKET)
+        )
+
+    def levels(self, levels: Mapping[int, int], descending: bool) -> str:
+        """A side as JSON, from the touch outwards."""
+        listing = self.listing
+        tick, step = listing.tick, listing.step
+        form = f'["%.{listing.decimals}f","%.{listing.step_decimals}f"]'
+        ordered = sorted(levels.items(), reverse=descending)
+        return ",".join([form % (price * tick, size * step) for price, size in ordered])
+
+    def depth_update(self, diff: Diff, ms: int) -> bytes:
+        return (
+            f'{{"e":"depthUpdate","E":{ms},"T":{ms - 1},"s":"{self.name}","U":{diff.first},'
+            f'"u":{diff.last},"pu":{diff.previous},"b":[{self.levels(diff.bids, False)}],'
+            f'"a":[{self.levels(diff.asks, False)}],"st":1}}'
+        ).encode()
+
+    def book_ticker(self, touch: Touch) -> bytes:
+        text, size = self.listing.price_text, self.listing.size_text
+        return (
+            f'{{"e":"bookTicker","u":{touch.seq},"s":"{self.name}","ps":"{self.name}",'
+            f'"b":"{text(touch.bid)}","B":"{size(touch.bid_size)}","a":"{text(touch.ask)}",'
+            f'"A":"{size(touch.ask_size)}","T":{touch.ms},"E":{touch.ms},"st":1}}'
+        ).encode()
+
+    def agg_trade(self, fill: Print) -> bytes:
+        size = self.listing.size_text(fill.size)
+        maker = "false" if fill.buy else "true"
+        return (
+            f'{{"e":"aggTrade","E":{fill.ms},"a":{fill.id},"s":"{self.name}",'
+            f'"p":"{self.listing.price_text(fill.price)}","q":"{size}","nq":"{size}",'
+            f'"f":{fill.first},"l":{fill.last},"T":{fill.ms},"m":{maker},"st":1}}'
+        ).encode()
+
+    def mark_price(self, mark: Mark, place: int, ms: int) -> bytes:
+        row = {name: self.mark_text(getattr(mark, name)[place])
+               for name in ("mark", "index", "average")}  # fmt: skip
+        return (
+            f'{{"e":"markPriceUpdate","E":{ms},"s":"{self.name}","p":"{row["mark"]}",'
+            f'"ap":"{row["average"]}","i":"{row["index"]}","P":"{row["index"]}",'
+            f'"r":"{mark.rate[place]:.8f}","T":{mark.next * 1000},"st":1}}'
+        ).encode()
+
+    def mark_text(self, ticks: float) -> str:
+        return f"{ticks * self.listing.tick:.{MARK_DECIMALS}f}"
+
+    def force_order(self, closed: Closed, ms: int) -> bytes:
+        size = self.listing.size_text(closed.size)
+        average = f"{closed.average * self.listing.tick:.{self.listing.decimals + 2}f}"
+        side = "SELL" if closed.long else "BUY"
+        return (
+            f'{{"e":"forceOrder","E":{ms},"o":{{"s":"{self.name}","S":"{side}","o":"LIMIT",'
+            f'"f":"IOC","q":"{size}","p":"{self.listing.price_text(closed.price)}",'
+            f'"ap":"{average}","X":"FILLED","l":"{size}","z":"{size}","T":{closed.ms}}},"st":1}}'
+        ).encode()
+
+
+class Frames:
+    """Turns ticks of the market into the messages of both routes, in the venue's order."""
+
+    def __init__(self, listings: Sequence[Listing]) -> None:
+        self.wires = [Wire(listing) for listing in listings]
+        self.streams = {
+            "public": {s for wire in self.wires for s in (wire.depth, wire.quote)},
+            "market": {s for wire in self.wires for s in (wire.trade, wire.mark, wire.force)},
+        }
+        self._largest: list[Closed | None] = [None] * len(self.wires)
+
+    def public(self, tick: Tick) -> list[Message]:
+        """Quotes as the touch changed, then what changed in the book."""
+        ms, out = tick.ts // 1_000_000, []
+        for wire, played in zip(self.wires, tick.played, strict=True):
+            out += [(wire.quote, wire.book_ticker(touch)) for touch in played.touches]
+            if played.diff.last > played.diff.previous:
+                out.append((wire.depth, wire.depth_update(played.diff, ms)))
+        return out
+
+    def market(self, tick: Tick) -> list[Message]:
+        """Trades; on whole seconds the largest liquidation of each symbol, and the marks."""
+        ms, out = tick.ts // 1_000_000, []
+        for place, (wire, played) in enumerate(zip(self.wires, tick.played, strict=True)):
+            out += [(wire.trade, wire.agg_trade(fill)) for fill in played.prints]
+            for closed in played.closed:
+                known = self._largest[place]
+                if known is None or closed.size > known.size:
+                    self._largest[place] = closed
+        if tick.ts % NS == 0:
+            out += self._forced(ms)
+        if tick.mark is not None:
+            for place, wire in enumerate(self.wires):
+                out.append((wire.mark, wire.mark_price(tick.mark, place, ms)))
+        return out
+
+    def _forced(self, ms: int) -> list[Message]:
+        """The venue tells no more than the largest liquidation per symbol and second."""
+        out = [
+            (wire.force, wire.force_order(closed, ms))
+            for wire, closed in zip(self.wires, self._largest, strict=True)
+            if closed is not None
+        ]
+        self._largest = [None] * len(self.wires)
+        return out
+
+
+def rows_text(wire: Wire, begin: int, seconds: int, rows: Whole) -> bytes:
+    """Kline rows as JSON; `rows` as of market.bars, opening at `begin` (s) and every `seconds`."""
+    listing = wire.listing
+    price, size = f'"%.{listing.decimals}f"', f'"%.{listing.step_decimals}f"'
+    row = ",".join(["[%d", *[price] * 4, size, "%d", '"%.5f"', "%d", size, '"%.5f"', '"0"]'])
+    prices, volume, taken = rows[:, :4] * listing.tick, rows[:, VOLUME], rows[:, TAKEN]
+    opened = (begin + seconds * np.arange(len(rows))) * 1000
+    typical = prices[:, 1:].mean(axis=1)
+    columns = (
+        opened, *prices.T, volume * listing.step, opened + seconds * 1000 - 1,
+        volume * listing.step * typical, rows[:, COUNT], taken * listing.step,
+        taken * listing.step * typical,
+    )  # fmt: skip
+    values = chain.from_iterable(zip(*(column.tolist() for column in columns), strict=True))
+    return f"[{','.join([row] * len(rows)) % tuple(values)}]".encode()

@@ -1,0 +1,119 @@
+"""Faults on demand: what can go wrong between a venue and its clients, injected one by one."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+Message = tuple[str, bytes]  # stream, its data as JSON
+FrameFault = Literal["gap", "duplicate", "reorder", "malformed"]
+Place = Literal["ws", "rest"]
+
+
+class Wanted(Struct):
+    """A frame fault that waits for the next frame of a stream such as `btcusdt@aggTrade`."""
+
+    kind: FrameFault
+    stream: str
+
+
+class Refusal(Struct, frozen=True):
+    """An HTTP status to answer with, and the seconds of its Retry-After."""
+
+    status: int
+    retry_after: float | None = None
+
+
+class Faults:
+    """The faults of one venue; `done` counts those that took place, by kind."""
+
+    def __init__(self) -> None:
+        self.done: Counter[str] = Counter()
+        self.stalled: set[str] = set()
+        self.silent_acks = 0
+        self._frames: list[Wanted] = []
+        self._held: dict[str, Message] = {}
+        self._refusals: dict[Place, deque[Refusal]] = {"ws": deque(), "rest": deque()}
+        self._slow: deque[float] = deque()
+
+    # -- asking for them -------------------------------------------------------------------
+
+    def frame(self, kind: FrameFault, stream: str) -> None:
+        """Skip, repeat, swap with its successor or spoil the next frame of a stream."""
+        self._frames.append(Wanted(kind, stream))
+
+    def stall(self, route: str) -> None:
+        """Send nothing on a route, though its sockets stay open, until `resume`."""
+        self.stalled.add(route)
+        self.done["stall"] += 1
+
+    def resume(self) -> None:
+        """End every stall."""
+        self.stalled.clear()
+
+    def refuse(self, place: Place, status: int, retry_after: float | None = None) -> None:
+        """Answer the next handshake or REST request with a status such as 429 or 451."""
+        self._refusals[place].append(Refusal(status, retry_after))
+
+    def slow_snapshot(self, seconds: float) -> None:
+        """Let the next depth answer wait for so many seconds of the market's time."""
+        self._slow.append(seconds)
+
+    def silent_ack(self, count: int = 1) -> None:
+        """Acknowledge the subscriptions of the next connections but send them nothing."""
+        self.silent_acks += count
+
+    # -- for the venue ---------------------------------------------------------------------
+
+    def refusal(self, place: Place) -> Refusal | None:
+        """The refusal that is due, taken off the list."""
+        if not self._refusals[place]:
+            return None
+        refusal = self._refusals[place].popleft()
+        self.done[str(refusal.status)] += 1
+        return refusal
+
+    def delay(self) -> float:
+        """Seconds the present depth answer waits."""
+        if not self._slow:
+            return 0.0
+        self.done["slow snapshot"] += 1
+        return self._slow.popleft()
+
+    def take_silence(self) -> bool:
+        """Whether the connection that subscribes now is to hear nothing."""
+        if not self.silent_acks:
+            return False
+        self.silent_acks -= 1
+        self.done["silent ack"] += 1
+        return True
+
+    def spoil(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """The messages of a tick with the faults that wait for them."""
+        if not (self._frames or self._held):
+            return messages
+        out: list[Message] = []
+        for message in messages:
+            fault = self._due(message[0])
+            if fault is not None:
+                self.done[fault] += 1
+            if fault == "reorder":
+                self._held[message[0]] = message
+                continue
+            if fault == "duplicate":
+                out.append(message)
+            if fault == "malformed":
+                message = (message[0], message[1][: len(message[1]) // 2])
+            if fault != "gap":
+                out.append(message)
+            if (held := self._held.pop(message[0], None)) is not None:
+                out.append(held)
+        return out
+
+    def _due(self, stream: str) -> FrameFault | None:
+        for place, wanted in enumerate(self._frames):
+            if wanted.stream == stream and stream not in self._held:
+                del self._frames[place]
+                return wanted.kind
+        return None

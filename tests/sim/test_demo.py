@@ -1,0 +1,168 @@
+"""The demo: the whole engine on the simulated market, the same at any speed."""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from engine.clock import NS
+from engine.config import Config, load
+from engine.jobs.demo import Demo, market_only
+from engine.runtime import Engine
+from engine.snapshot import Snapshot
+from engine.store.reader import Reader
+
+TWO = [{"id": "BTCUSDT", "class": "layer1"}, {"id": "PEPEUSDT", "class": "meme"}]
+
+
+def config_of(symbols: list[dict[str, str]] | None = TWO, **feed: Any) -> Config:
+    overrides: dict[str, Any] = {"feeds": {"binance": feed}} if feed else {}
+    if symbols:
+        overrides["symbols"] = symbols
+    return load(overrides=overrides)[0]
+
+
+def steps_of(demo: Demo) -> list[Snapshot]:
+    """A list that will hold the picture of every step of a demo."""
+    out: list[Snapshot] = []
+    pipeline = demo.engine.pipeline
+    inner = pipeline._on_step
+
+    def stepped(now: int, decisions: Any) -> None:
+        inner(now, decisions)
+        out.append(replace(demo.engine.latest(), speed=None))
+
+    pipeline._on_step = stepped
+    return out
+
+
+async def play(
+    speed: float | None, seed: int = 1, seconds: float = 32, **feed: Any
+) -> tuple[Demo, list[Snapshot]]:
+    demo = Demo(config_of(**feed), seed=seed, speed=speed, seconds=seconds)
+    steps = steps_of(demo)
+    await demo.run()
+    assert demo.unsettled == 0
+    return demo, steps
+
+
+@pytest.mark.slow
+async def test_the_same_seed_shows_the_same_at_any_speed() -> None:
+    _, fast = await play(None)
+    _, slow = await play(3.0)
+    assert len(fast) >= 3
+    assert [msgspec.json.encode(s) for s in slow] == [msgspec.json.encode(s) for s in fast]
+
+
+async def test_another_seed_shows_another_market() -> None:
+    _, one = await play(None, seconds=12, backfill=False)
+    _, two = await play(None, seed=2, seconds=12, backfill=False)
+    assert one[-1].symbols[0].price.last != two[-1].symbols[0].price.last
+
+
+async def test_speed_is_a_ceiling() -> None:
+    loop = asyncio.get_running_loop()
+    demo = Demo(config_of(backfill=False), speed=4.0, seconds=8)
+    running = asyncio.create_task(demo.run())
+    await demo.clock.used.wait()
+    began = loop.time()
+    await running
+    assert loop.time() - began > 1.8
+    assert 0 < (demo.latest().speed or 0) < 4.3
+
+
+async def test_the_picture_is_there_before_the_market() -> None:
+    demo = Demo(config_of())
+    picture = demo.latest()
+    assert picture.mode_of_data == demo.mode_of_data == "demo"
+    assert [s.id for s in picture.symbols] == ["BTCUSDT", "PEPEUSDT"]
+    assert picture.symbols[0].price.last is None
+    assert demo.at(0) is None
+    assert demo.detail("BTCUSDT", frozenset()).symbol == "BTCUSDT"
+    demo.stop()
+    await demo.run()
+    assert demo.latest().finished
+
+
+async def test_stop_ends_the_run_and_frees_the_ports() -> None:
+    demo = Demo(config_of(backfill=False), speed=None)
+    running = asyncio.create_task(demo.run())
+    await demo.clock.sleep(3.0)
+    assert demo.latest().symbols[0].price.last
+    demo.stop()
+    await asyncio.wait_for(running, 10)
+    with pytest.raises(OSError, match="Connect call failed"):
+        await asyncio.open_connection("127.0.0.1", demo.venue.ports.rest.number)
+
+
+async def test_cancelling_leaves_nothing_behind() -> None:
+    before = len(asyncio.all_tasks())
+    running = asyncio.create_task(Demo(config_of(backfill=False), speed=None).run())
+    await asyncio.sleep(2.0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await asyncio.sleep(0.1)
+    assert len(asyncio.all_tasks()) == before
+
+
+async def test_a_demo_is_labelled_in_its_database(tmp_path: Path) -> None:
+    demo = Demo(config_of(backfill=False), speed=None, seconds=25, db=tmp_path / "demo.db")
+    await demo.run()
+    with Reader(tmp_path / "demo.db") as history:
+        assert history.meta.mode_of_data == "demo"
+
+
+def test_an_unknown_scenario_is_refused() -> None:
+    with pytest.raises(KeyError):
+        Demo(config_of(), scenario="moon")
+
+
+@pytest.mark.slow
+async def test_all_symbols_and_modes_have_a_bias_within_a_minute() -> None:
+    demo = Demo(config_of(None), speed=None, seconds=61)
+    await demo.run()
+    picture = demo.latest()
+    assert demo.unsettled == 0
+    assert len(picture.symbols) == 21
+    lacking = [
+        (symbol.id, mode)
+        for symbol in picture.symbols
+        for mode, composite in symbol.modes.items()
+        if composite.bias is None
+    ]
+    assert lacking == []
+    feed = picture.feeds["binance"]
+    assert feed.state == "ready"
+    assert (feed.gaps, feed.reconnects) == (0, 0)
+    assert 600 < feed.frames / 61 < 2500
+
+
+@pytest.mark.slow
+async def test_market_only_serves_a_cockpit_elsewhere() -> None:
+    told: list[str] = []
+    serving = asyncio.create_task(market_only(config_of(), announce=told.append))
+    while not told:
+        await asyncio.sleep(0.05)
+        assert not serving.done()
+    urls = dict(re.findall(r"^      (\w+): (\S+)$", told[0], re.MULTILINE))
+    engine = Engine(config_of(urls=urls, backfill=False))
+    running = asyncio.create_task(engine.run())
+    for _ in range(200):
+        await asyncio.sleep(0.05)
+        if engine.latest().feeds["binance"].state == "ready":
+            break
+    picture = engine.latest()
+    engine.stop()
+    await running
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert picture.feeds["binance"].state == "ready"
+    assert abs(picture.feeds["binance"].offset_ms or 0) < 2000
+    assert all(symbol.price.last for symbol in picture.symbols)
+    assert picture.ts > 1_700_000_000 * NS
