@@ -21,7 +21,7 @@ MODES = ("scalp", "day", "swing")
 COMMAND_LINE = "command line"
 BUILT_IN = "built in"
 # Mappings whose keys are fixed by the default file, though their type would take any.
-CLOSED = ("categories", "freshness", "feeds", "feeds.*.urls")
+CLOSED = ("categories", "freshness", "feeds", "feeds.*.urls", "feeds.*.every")
 _MISSING = object()
 
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
@@ -43,13 +43,18 @@ class SymbolEntry(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FeedConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """One feed: where it is, what of it is wanted, how much of its budget may be used."""
+    """One feed: where it is, what of it is wanted, how much of its budget may be used.
+
+    `request_weight` and `connects` are per minute; `every`: seconds between polls, by their name.
+    """
 
     urls: dict[str, Url]
     enabled: bool = True
     compression: bool = False
     streams: list[str] = []
     request_weight: Positive = 1200.0
+    connects: Positive = 30.0
+    every: dict[str, Positive] = {}
     backfill: bool = True
 
 

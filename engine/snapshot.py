@@ -88,7 +88,9 @@ class StreamHealth(Struct, frozen=True):
     """One kind of stream of a feed over its symbols.
 
     `state` is the weakest of its symbols': off, connecting, connected, acked, first_data, stale,
-    fresh, synced (books). `missing` names the symbols that are not fresh and synced.
+    fresh, synced (books); `states` counts the symbols in each. `missing` names those that are not
+    fresh and synced. `limit`: the longest silence in s that still counts as fresh. Requests that
+    are repeated are streams too, one for each purpose.
     """
 
     state: str
@@ -97,10 +99,25 @@ class StreamHealth(Struct, frozen=True):
     ready: int
     total: int
     missing: tuple[str, ...]
+    events_per_s: float = 0.0
+    limit: float | None = None
+    states: dict[str, int] = {}
+
+
+class Allowance(Struct, frozen=True):
+    """What was used of a budget within the last minute."""
+
+    used: float
+    budget: float
 
 
 class FeedHealth(Struct, frozen=True):
-    """A feed and its streams; state: off, connecting, blocked, limited, partial, ready."""
+    """A feed and its streams; state: off, connecting, blocked, limited, partial, ready.
+
+    `lag_p50_ms`, `lag_p99_ms`: receipt minus event time beyond the clock offset. `refused`: what
+    turned us away, with its reason. `requests` (weight) and `connects` are those of a live
+    session; None where there is none.
+    """
 
     state: str
     note: str
@@ -114,6 +131,12 @@ class FeedHealth(Struct, frozen=True):
     reconnects: int
     blind_s: float
     offset_ms: float | None
+    bytes_per_s: float = 0.0
+    lag_p50_ms: float | None = None
+    lag_p99_ms: float | None = None
+    refused: dict[str, str] = {}
+    requests: Allowance | None = None
+    connects: Allowance | None = None
 
 
 class Notice(Struct, frozen=True):

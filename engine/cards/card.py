@@ -63,7 +63,10 @@ class Card(Struct, frozen=True):
 
     `cadence`: seconds between new values of its input, 0 for live ones. `prior`: weight before
     anything is learned. `level`: its windows repeat one value. `twin`: the card it trades places
-    with in the mirror. `mirror_exempt`: why it does not mirror, where it does not.
+    with in the mirror. `mirror_exempt`: why it does not mirror, where it does not. `spans`: the
+    shortest and the longest window it exists in, in seconds. `peers`: it reads other symbols too.
+    `lacks`: the symbol that cannot have it. A card that needs cards is of the second pass: it gets
+    a View with `first` and returns (modes, windows, symbols).
     """
 
     id: str
@@ -80,6 +83,13 @@ class Card(Struct, frozen=True):
     level: bool = False
     twin: str = ""
     mirror_exempt: str = ""
+    spans: tuple[int, int] = (0, 86_400)
+    peers: bool = False
+    lacks: str = ""
+
+    @property
+    def second(self) -> bool:
+        return "cards" in self.needs
 
     @property
     def formula(self) -> str:
@@ -114,6 +124,9 @@ def card(
     level: bool = False,
     twin: str = "",
     mirror_exempt: str = "",
+    spans: tuple[int, int] = (0, 86_400),
+    peers: bool = False,
+    lacks: str = "",
 ) -> Callable[[Compute], Compute]:
     """Register the decorated function as a card; raises ValueError for an id taken twice."""
     if id in _registered or category not in {c.id for c in CATEGORIES}:
@@ -123,7 +136,7 @@ def card(
         _registered[id] = Card(
             id=id, name=name, category=category, needs=needs, compute=compute, scope=scope,
             role=role, scale=scale, unit=unit, cadence=cadence, prior=prior, level=level,
-            twin=twin, mirror_exempt=mirror_exempt,
+            twin=twin, mirror_exempt=mirror_exempt, spans=spans, peers=peers, lacks=lacks,
         )  # fmt: skip
         return compute
 

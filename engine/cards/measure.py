@@ -1,4 +1,4 @@
-"""Measures that cards of several categories share, along axis 1 of (W, N, S) arrays.
+"""Measures that cards of several categories share, mostly along axis 1 of (W, N, S) arrays.
 
 NaN is what is unknown, and nothing else: where there is nothing to compare, the answer is 0.
 """
@@ -9,6 +9,7 @@ from engine.market.view import BARS, Array, View
 
 # Log prices leave rounding of about 1e-15 where nothing moved.
 TINY = 1e-12
+LEADER = "BTCUSDT"
 
 
 def over(top: Array, bottom: Array) -> Array:
@@ -65,3 +66,66 @@ def direction(view: View) -> Array:
     spans = view.spans
     out: Array = np.tanh(over(spans.close[:, -1] - spans.open[:, -1], window_atr(view)))
     return out
+
+
+def scaled(x: Array) -> Array:
+    """z(x): the current whole window's value over the rms of the 60 before it; x (W, H, S).
+
+    Two known ones at least; 0 where they never moved.
+    """
+    return over(x[:, -1], np.sqrt(known_mean(x[:, :-1] ** 2, least=2)))
+
+
+def standing(x: Array) -> Array:
+    """How far the current value is from its mean over the windows before, in their std; (W, S)."""
+    before = x[:, :-1]
+    mean = known_mean(before, least=2)
+    spread = np.sqrt(np.maximum(known_mean((before - mean[:, None]) ** 2, least=2), 0.0))
+    return over(x[:, -1] - mean, spread)
+
+
+def percentile(x: Array) -> Array:
+    """Share of the windows before (10 known at least) below the current value, 0..1; (W, S)."""
+    before, now = x[:, :-1], x[:, -1:]
+    known = before == before
+    count = known.sum(axis=1)
+    below = (known & (before < now)).sum(axis=1) + 0.5 * (known & (before == now)).sum(axis=1)
+    there = (count >= 10) & (now[:, 0] == now[:, 0])
+    out: Array = np.where(there, below / np.maximum(count, 1), np.nan)
+    return out
+
+
+def change(x: Array) -> Array:
+    """Current whole window's value minus the one before, (W, S)."""
+    return x[:, -1] - x[:, -2]
+
+
+def outside(view: View, name: str) -> Array:
+    """A named outside series at the end of each window, (W, H, S); NaN where nobody brings it."""
+    found = view.outside.get(name)
+    return np.full_like(view.spans.close, np.nan) if found is None else found
+
+
+def market_leader(view: View) -> int | None:
+    """Place of BTC among the symbols, None where it is not one of them."""
+    return view.symbols.index(LEADER) if LEADER in view.symbols else None
+
+
+def others(view: View) -> Array:
+    """(V, 1, 1): 1 for every venue but the reference, NaN for it; multiplied, leaves it out."""
+    keep = np.ones(len(view.venues.names))
+    if view.venues.reference >= 0:
+        keep[view.venues.reference] = np.nan
+    return keep[:, None, None]
+
+
+def known_sum(x: Array) -> Array:
+    """Sum over axis 0 of what is known; NaN where nothing is."""
+    known = x == x
+    out: Array = np.where(known.any(axis=0), np.where(known, x, 0.0).sum(axis=0), np.nan)
+    return out
+
+
+def level(view: View, x: Array) -> Array:
+    """A value per symbol (S,) as a card's result, the same in every window."""
+    return np.repeat(x[None], len(view.windows), axis=0)

@@ -1,26 +1,35 @@
 """One engine step: cards over the view, scores, and each mode's decision on its own cycle."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.cards.card import CATEGORIES, Card
+from engine.cards.peers import beta_to_leader
 from engine.clock import NS
 from engine.config import MODES, Config
 from engine.decision import composite, ladder
 from engine.decision.composite import Composition, Weights
 from engine.decision.normalise import Lanes, Normaliser
-from engine.decision.timeframes import Readings, read, scores
+from engine.decision.second import SecondPass
+from engine.decision.timeframes import STEPS, Readings, read, scores
 from engine.market.view import WINDOWS, Array, View
 
 STEP_S = 10
 STEP_NS = STEP_S * NS
 # Nothing measured is beyond it; squares of what is would spoil a normaliser for good.
 HUGE = 1e150
-# Inputs that candle history feeds, so that cards needing only these can be warmed from it.
-BACKFILLED = frozenset({"bars", "trades"})
+# Inputs with a history by REST, so that cards needing only these can be warmed from it.
+BACKFILLED = frozenset(
+    {"bars", "trades", "calendar", "oi", "funding", "ratio", "onchain", "defi", "quotes", "mood"}
+)
+# Inputs that need no feed.
+ALWAYS = frozenset({"cards", "calendar"})
+# A card of several venues is as fresh as the second of those that bring the input.
+VENUES = "venues"
+MOST_BETA = 1.5
 # Coverage below which a decision goes no higher than LEAN.
 THIN = 0.5
 Mask = NDArray[np.bool_]
@@ -31,7 +40,7 @@ class Decision:
     """What one mode decided at `ts` (ns); arrays over symbols.
 
     `decision` is '' for a symbol that is not decided at this instant; `raw` (windows, cards,
-    symbols) are the measures of the same step.
+    symbols) are the measures of the same step. `beta`: to BTC, in 127ths, 0 to 1.5.
     """
 
     ts: int
@@ -45,6 +54,7 @@ class Decision:
     decision: tuple[str, ...]
     state: tuple[str, ...]
     category_state: tuple[tuple[str, ...], ...]
+    beta: Array
 
 
 class Decider:
@@ -61,20 +71,32 @@ class Decider:
         self.symbols = tuple(i.id for i in config.instruments)
         self.lanes = Lanes(config, self.cards)
         self.normaliser = Normaliser(self.lanes, self.cards, len(self.symbols))
-        self.can_have = self._possible(fed)
-        self.weights = {
-            mode: self._weights(mode, lanes)
-            for mode, lanes in zip(MODES, self.lanes.slices, strict=True)
-        }
+        self.second = SecondPass(self.lanes, self.cards, len(self.symbols))
+        self.beta = np.ones(len(self.symbols))
+        self._fed: Mapping[str, frozenset[str]] = {}
+        self.feed(fed)
         nobody = ("",) * len(self.symbols)
         self._words: dict[str, tuple[str, ...]] = dict.fromkeys(MODES, nobody)
         self.readings: dict[str, Readings] = {}
         self.raw: Array = np.full((len(WINDOWS), len(self.cards), len(self.symbols)), np.nan)
         self._level = np.array([card.level for card in self.cards], dtype=bool)
+        self._market_wide = np.array([card.scope == "market" for card in self.cards], dtype=bool)
+
+    def feed(self, fed: Mapping[str, frozenset[str]]) -> None:
+        """Take in which inputs each symbol can have; that decides which cards it can have."""
+        if fed == self._fed:
+            return
+        self._fed = fed
+        self.can_have = self._possible(fed)
+        self.weights = {
+            mode: self._weights(mode, lanes)
+            for mode, lanes in zip(MODES, self.lanes.slices, strict=True)
+        }
 
     def _possible(self, fed: Mapping[str, frozenset[str]]) -> Mask:
         return np.array(
-            [[set(card.needs) <= fed.get(symbol, frozenset()) for symbol in self.symbols]
+            [[set(card.needs) <= fed.get(symbol, frozenset()) | ALWAYS and symbol != card.lacks
+              for symbol in self.symbols]
              for card in self.cards], dtype=bool
         )  # fmt: skip
 
@@ -100,7 +122,7 @@ class Decider:
 
     def warm(self, normaliser: Normaliser, view: View, seconds: float) -> None:
         """Show it the candle-fed cards of a past instant; decides nothing."""
-        raw = self._compute(view, [set(c.needs) <= BACKFILLED for c in self.cards])
+        raw = self._compute(view, [set(card.needs) <= BACKFILLED for card in self.cards])
         places = np.array([WINDOWS.index(w) for w in view.windows])
         normaliser.update(raw, view.now, seconds, places)
 
@@ -109,19 +131,42 @@ class Decider:
 
         `ages`: input -> seconds since its last data per symbol, NaN where there was none.
         """
-        self.raw = self._compute(view, [True] * len(self.cards))
-        by_lane = scores(self.normaliser.update(self.raw, view.now, STEP_S))
-        enough = self.normaliser.sufficiency()
+        self.raw = self._compute(view, [not card.second for card in self.cards])
+        first = self.normaliser.update(self.raw, view.now, STEP_S)
         fresh = self._freshness(ages)
+        self._read(scores(first), fresh)
+        own = self.second.lanes(view, self.readings, self.weights)
+        self._second_raw = own
+        again = self.normaliser.update_lanes(own, view.now, STEP_S)
+        self._read(scores(np.where(np.isnan(again), first, again)), fresh)
+        if self._market_wide.any():
+            self.beta = _beta(view)
         made = []
-        for mode, lanes, weights in zip(MODES, self.lanes.slices, self.lanes.weights, strict=True):
-            readings = read(by_lane[lanes], enough[lanes], weights, fresh, self._level,
-                            self.config.decision.dead_band)  # fmt: skip
-            self.readings[mode] = readings
+        for mode, weights in zip(MODES, self.lanes.weights, strict=True):
+            readings = self.readings[mode]
             due = self._due(mode, readings, view.now)
             if due.any():
                 made.append(self._decide(mode, readings, weights, due, view.now))
         return made
+
+    def _read(self, by_lane: Array, fresh: Array) -> None:
+        enough = self.normaliser.sufficiency()
+        for mode, lanes, weights in zip(MODES, self.lanes.slices, self.lanes.weights, strict=True):
+            self.readings[mode] = read(by_lane[lanes], enough[lanes], weights, fresh, self._level,
+                                       self.config.decision.dead_band)  # fmt: skip
+
+    def raw_of(self, mode: str) -> Array:
+        """The step's measures as that mode reads them, (windows, cards, symbols)."""
+        lanes = self.lanes.slices[MODES.index(mode)]
+        own = np.full_like(self.raw, np.nan)
+        own[self.lanes.window[lanes]] = self._second_raw[lanes]
+        return np.where(np.isnan(own), self.raw, own)
+
+    def table(self, mode: str) -> Weights:
+        """The mode's weights, those of market-wide cards by each symbol's beta to BTC."""
+        table = self.weights[mode]
+        scaled = np.where(self._market_wide[:, None], self.beta, 1.0)
+        return replace(table, card=table.card * scaled)
 
     def _due(self, mode: str, readings: Readings, now: int) -> Mask:
         """Symbols to decide: all that ever had a bias on the mode's cycle, others once they do."""
@@ -135,7 +180,7 @@ class Decider:
         out = np.full((len(view.windows), len(self.cards), len(self.symbols)), np.nan)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             for place, (card, use) in enumerate(zip(self.cards, wanted, strict=True)):
-                if use:
+                if use and not card.second:
                     out[:, place] = card.compute(view)
         out[~(np.abs(out) < HUGE)] = np.nan
         return out
@@ -145,20 +190,21 @@ class Decider:
         limits = self.config.freshness
         unknown = np.full(len(self.symbols), np.nan)
         fresh = {}
-        for need in {need for card in self.cards for need in card.needs}:
-            limit = limits.get(need, 60.0)
+        for need in {need for card in self.cards for need in _gates(card)} - ALWAYS:
+            limit = limits.get(need.removeprefix(f"{VENUES}:"), 60.0)
             value = np.clip((3 * limit - ages.get(need, unknown)) / (2 * limit), 0.0, 1.0)
             fresh[need] = np.nan_to_num(value)
+        always = np.ones(len(self.symbols))
         return np.where(
             self.can_have,
-            [np.min([fresh[n] for n in card.needs], axis=0) for card in self.cards],
+            [np.min([fresh.get(n, always) for n in _gates(card)], axis=0) for card in self.cards],
             0.0,
         )
 
     def _decide(self, mode: str, readings: Readings, weights: Array, due: Mask,
                 now: int) -> Decision:  # fmt: skip
         rules, gain = self.config.decision, self.config.modes[mode].gain
-        table = self.weights[mode]
+        table = self.table(mode)
         parts = composite.compose(readings.score, readings.confidence, readings.conflicted, table,
                                   gain, rules.min_cards, rules.min_coverage)  # fmt: skip
         windows = composite.window_bias(readings, table, gain)
@@ -178,7 +224,8 @@ class Decider:
             mode=mode,
             parts=parts,
             readings=readings,
-            raw=self.raw,
+            raw=self.raw_of(mode),
+            beta=self.beta,
             conviction=composite.conviction(readings, table, parts, rules.state_cuts[0]),
             agreement=agreement,
             windows=side,
@@ -190,6 +237,19 @@ class Decider:
             ),
             category_state=_category_states(parts, rules.state_cuts),
         )  # fmt: skip
+
+
+def _gates(card: Card) -> tuple[str, ...]:
+    """The inputs whose age gates a card: of several venues, the second freshest counts."""
+    if VENUES not in card.needs:
+        return card.needs
+    return tuple(f"{VENUES}:{need}" for need in card.needs if need != VENUES)
+
+
+def _beta(view: View) -> Array:
+    """Beta to BTC within 0 and 1.5, as the store keeps it; 1 where it is not known."""
+    beta = np.clip(np.nan_to_num(beta_to_leader(view), nan=1.0), 0.0, MOST_BETA)
+    return np.rint(beta * STEPS) / STEPS
 
 
 def _category_states(parts: Composition, cuts: tuple[float, float]) -> tuple[tuple[str, ...], ...]:

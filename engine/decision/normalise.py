@@ -39,7 +39,10 @@ class Lanes:
         spans = np.array([WINDOWS[w].span for w in self.window], dtype=float)
         self.look_back = np.stack(look_back)
         self.unit = np.maximum(spans[:, None], cadence)
-        self.exists = cadence <= spans[:, None]
+        self.exists = (cadence <= spans[:, None]) & [
+            [card.spans[0] <= span <= card.spans[1] for card in cards] for span in spans
+        ]
+        self.mode = np.repeat(np.arange(len(self.slices)), [s.stop - s.start for s in self.slices])
 
 
 class Normaliser:
@@ -75,6 +78,10 @@ class Normaliser:
         at[np.arange(len(WINDOWS)) if windows is None else windows] = np.arange(len(raw))
         place = at[self.lanes.window]
         x = np.where((place >= 0)[:, None, None], raw[place], np.nan)
+        return self.update_lanes(x, now, seconds)
+
+    def update_lanes(self, x: Array, now: int, seconds: float) -> Array:
+        """The same from (lanes, cards, symbols); what is NaN changes nothing."""
         x = np.where(self.lanes.exists[:, :, None], x, np.nan)
         known = ~np.isnan(x)
         value = np.where(known, x, 0.0)

@@ -4,7 +4,7 @@ A feed holds no socket, no clock and no book. The session carries its frames, th
 its events; when a book loses its chain the runtime asks the session to heal that book alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol
@@ -44,19 +44,31 @@ class Frame(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Request(Struct, frozen=True):
-    """A REST GET: absolute url, its weight in the venue's budget, the symbol it is about."""
+    """A REST request: absolute url, its weight in the venue's budget, the symbol it is about.
+
+    With a `body` (JSON) it is a POST, and the answer's frame has the url `URL#BODY`.
+    """
 
     url: str
     weight: int
     purpose: str
     symbol: str | None = None
+    body: str | None = None
+
+
+class Poll(Struct, frozen=True):
+    """A request repeated for good, its answers at least `every` seconds apart."""
+
+    request: Request
+    every: float
 
 
 class Connection(Struct, frozen=True):
     """One socket: url, frames to send after connecting, (payload, seconds) of an application ping.
 
     `max_age`: seconds after which it is replaced with overlap. `streams`: (channel, symbol) pairs
-    expected on it. `silence`: seconds without any frame after which it counts as dead.
+    expected on it, books under "depth". `silence`: seconds without any frame after which it counts
+    as dead. `reply`: (what a short frame of the venue's holds, the frame to answer it with).
     """
 
     id: str
@@ -67,23 +79,29 @@ class Connection(Struct, frozen=True):
     max_age: float | None = None
     silence: float = 60.0
     sends_per_second: float = 5.0
+    reply: tuple[str, str] | None = None
 
 
 class Feed(Protocol):
-    """One venue's public data."""
+    """One venue's public data.
+
+    `provides`: the inputs of cards (`Need`) it brings. `headers` go with handshakes and requests.
+    """
 
     name: str
     venue: str
     provides: frozenset[str]
     compression: bool
+    headers: Mapping[str, str]
 
     def connections(self) -> list[Connection]:
         """The sockets that carry the wanted streams of the configured symbols."""
 
     def decode(self, data: bytes | str, context: Context) -> Sequence[Event]:
-        """Events of one frame, in order; empty for acks and pongs.
+        """Events of one frame, in order; empty for acks, pongs and catalogues.
 
-        Raises DecodeError for what cannot be used; never anything else.
+        A catalogue's contract sizes are remembered, so that a replay knows them too. Raises
+        DecodeError for what cannot be used; never anything else.
         """
 
     def is_ack(self, data: bytes | str) -> bool:
@@ -92,11 +110,23 @@ class Feed(Protocol):
     def book_request(self, symbol: str) -> Request | None:
         """The REST request that brings a whole book, None where the stream sends it."""
 
+    def resubscribe(self, symbol: str) -> tuple[str, tuple[str, ...]] | None:
+        """The connection's id and the frames that make the stream send a whole book again."""
+
     def catalogue_request(self) -> Request | None:
         """The REST request that lists the venue's instruments."""
 
     def listed(self, answer: bytes) -> frozenset[str]:
-        """Our symbols that the catalogue answer lists as trading."""
+        """Our symbols that the catalogue answer lists as trading; raises DecodeError.
+
+        Later `connections`, `polls` and `backfill` keep to them.
+        """
+
+    def carries(self, need: str, symbol: str) -> bool:
+        """Whether that input can come for that symbol, as far as the catalogue is known."""
+
+    def polls(self) -> list[Poll]:
+        """What is asked for again and again by REST."""
 
     def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
         """History requests as of `now`, the shortest needs first."""
@@ -106,7 +136,7 @@ class Feed(Protocol):
 
 
 Build = Callable[[FeedConfig, Sequence[Instrument]], Feed]
-_PLUMBING = {"feed", "session", "transport", "rest"}
+_PLUMBING = {"budget", "feed", "link", "parse", "rest", "session", "transport"}
 
 
 def feed_names() -> tuple[str, ...]:

@@ -9,22 +9,27 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from engine.clock import NS, Clock
 from engine.config import ConnectionConfig, FeedConfig
 from engine.events import FeedStatus
-from engine.feeds.feed import Connection, Feed, Frame, Request
-from engine.feeds.rest import LIMITED_WAIT, Counters, Rest
-from engine.feeds.transport import Refused, open_socket, pump, race, within
+from engine.feeds.budget import Budget, Counters, Spacing, Usage
+from engine.feeds.feed import Connection, DecodeError, Feed, Frame, Poll, Request
+from engine.feeds.link import Link as Link
+from engine.feeds.link import describe
+from engine.feeds.rest import LIMITED_WAIT, Rest
+from engine.feeds.transport import Refused, race
 
 log = logging.getLogger(__name__)
 
 BOOKS = "depth"
-HEALTHY = 60 * NS  # of data, after which a loss starts the backoff anew
+CATALOGUE = "catalogue"
 OVERLAP = 1.0  # seconds both sockets of a rotation deliver
+CATALOGUE_EVERY = 6 * 3600.0
+CATALOGUE_PATIENCE = 0.5  # of the connect timeout: how long sockets wait for it
+SETTLING = 5 * NS  # in which a fresh subscription may still bring its books
 
 
 class Session:
@@ -48,19 +53,26 @@ class Session:
     ) -> None:
         self.feed, self.clock, self.patience = feed, clock, connection
         self.counters = Counters()
+        self.catalogued = asyncio.Event()
         self._symbols, self._sink, self._status = tuple(symbols), sink, status
         self._rng = rng or random.Random()
         self._carriers: Counter[str] = Counter()
         self._open: Counter[str] = Counter()
         self._dark: dict[str, int] = {}
+        self._links: dict[str, Link] = {}
+        self._connects = Budget(config.connects)
+        self._spacing = Spacing()
+        self._unlisted: tuple[str, ...] = ()
+        self._tried, self._replan = asyncio.Event(), asyncio.Event()
         self._rest = Rest(
             config.request_weight,
             connection,
             clock,
             self._rng,
             self._answer,
-            lambda state, note, symbol: self.emit(state, "rest", symbol=symbol, note=note),
+            self._tell_rest,
             self.counters,
+            feed.headers,
         )
 
     async def run(self) -> None:
@@ -71,15 +83,30 @@ class Session:
                 group.create_task(self._forever("streams", self._streams))
         finally:
             self._rest.close()
+            self.catalogued.set()
 
     def heal(self, symbol: str) -> None:
         """Ask for that one book again, soon; more calls while it is under way change nothing.
 
         Nothing is asked for while no socket carries books: the snapshot would only grow old.
         """
-        request = self.feed.book_request(symbol) if self._carriers[BOOKS] else None
-        if request is not None and self._rest.heal(symbol, request):
+        if not self._carriers[BOOKS]:
+            return
+        request = self.feed.book_request(symbol)
+        if request is None:
+            self._resubscribe(symbol)
+        elif self._rest.heal(symbol, request):
             self.emit("resync", "rest", stream=BOOKS, symbol=symbol)
+
+    def _resubscribe(self, symbol: str) -> None:
+        """Make the stream send a whole book again; at most every second, then more rarely."""
+        asked, now = self.feed.resubscribe(symbol), self.clock.now()
+        link = self._links.get(asked[0]) if asked else None
+        if asked is None or link is None or now - link.since < SETTLING:
+            return
+        if self._spacing.take(symbol, now):
+            link.send(asked[1])
+            self.emit("resync", asked[0], stream=BOOKS, symbol=symbol)
 
     async def fetch(self, requests: Sequence[Request]) -> int:
         """Answers to the sink, in order, within the budget; returns how many came.
@@ -88,39 +115,82 @@ class Session:
         """
         return await self._rest.fetch(requests)
 
+    def usage(self) -> Usage:
+        """What of the minute's allowances is used, and what was lost inside."""
+        now, rest = self.clock.now(), self._rest.budget
+        return Usage(
+            requests=rest.used(now),
+            request_budget=rest.weight,
+            connects=self._connects.used(now),
+            connect_budget=self._connects.weight,
+            dropped=dict(self.counters.dropped),
+        )
+
     async def _forever(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
             try:
                 await work()
             except Exception as error:
                 log.exception("%s %s", self.feed.name, name)
-                self.emit("error", name, note=_describe(error))
+                self.emit("error", name, note=describe(error))
             await self.clock.sleep(1.0)
 
     async def _streams(self) -> None:
+        """The catalogue, then polls and sockets as the feed plans them, anew when it changes."""
         await self._check_catalogue()
-        connections = self.feed.connections()
-        if not connections:
-            await asyncio.get_running_loop().create_future()
-        async with asyncio.TaskGroup() as group:
-            for connection in connections:
-                group.create_task(self._forever(connection.id, partial(self._keep, connection)))
+        running: dict[str, tuple[Connection, asyncio.Task[None]]] = {}
+        try:
+            while True:
+                self._replan.clear()
+                self._rest.poll(self.feed.polls())
+                self.catalogued.set()
+                await self._plan(running)
+                await self._replan.wait()
+        finally:
+            await _stop([task for _, task in running.values()])
+
+    async def _plan(self, running: dict[str, tuple[Connection, asyncio.Task[None]]]) -> None:
+        """Keep the wanted connections; those that stay as they are go on undisturbed."""
+        wanted = {connection.id: connection for connection in self.feed.connections()}
+        changed = [name for name, (old, _) in running.items() if wanted.get(name) != old]
+        await _stop([running.pop(name)[1] for name in changed])
+        for name, connection in wanted.items():
+            if name not in running:
+                keep = self._forever(name, partial(self._keep, connection))
+                running[name] = (connection, asyncio.create_task(keep))
 
     async def _check_catalogue(self) -> None:
-        """Name what the venue lacks; without an answer everything is tried."""
+        """Learn what the venue lacks before connecting, unless that takes long: then all is tried.
+
+        It is asked for again and again, soon where it failed; what changes is planned anew.
+        """
         request = self.feed.catalogue_request()
-        if request is None:
+        if request is None or self._tried.is_set():
             return
-        try:
-            seconds = 2 * self.patience.connect_timeout
-            answer = await within(self.clock, seconds, self._rest.ask(request))
-            listed = self.feed.listed(answer)
-        except Exception as error:
-            self.emit("error", "rest", note=f"catalogue: {_describe(error)}")
-            return
-        for symbol in self._symbols:
-            if symbol not in listed:
-                self.emit("error", "rest", symbol=symbol, note=f"{symbol} is not listed")
+        self._rest.repeat(
+            Poll(request, CATALOGUE_EVERY),
+            partial(self._learn, request),
+            lambda answered: self._tried.set(),
+        )
+        patience = CATALOGUE_PATIENCE * self.patience.connect_timeout
+        await race(self._tried.wait(), self.clock.sleep(patience))
+        self._tried.set()
+
+    def _learn(self, request: Request, answer: bytes) -> None:
+        """A catalogue goes to the sink as well: decoders and replays learn sizes from it."""
+        self._answer(request, answer)
+        listed = self.feed.listed(answer)
+        if not listed:
+            raise DecodeError("lists none of the symbols")
+        unlisted = tuple(symbol for symbol in self._symbols if symbol not in listed)
+        if unlisted and unlisted != self._unlisted:
+            names, verb = ", ".join(unlisted), "is" if len(unlisted) == 1 else "are"
+            symbol = unlisted[0] if len(unlisted) == 1 else None
+            self.emit("error", CATALOGUE, symbol=symbol, note=f"{names} {verb} not listed")
+        elif self._unlisted and not unlisted:
+            self.emit("connected", CATALOGUE)
+        self._unlisted = unlisted
+        self._replan.set()
 
     async def _keep(self, connection: Connection) -> None:
         """One connection for good: another socket when one ends, a fresh one at its age."""
@@ -128,6 +198,7 @@ class Session:
         failures = 0
         try:
             while True:
+                await self._turn()
                 link = Link(self, connection)
                 tasks.append(task := asyncio.create_task(link.run()))
                 await race(link.ready.wait(), _ended(task))
@@ -144,6 +215,12 @@ class Session:
                 failures += 1
         finally:
             await _stop(tasks)
+
+    async def _turn(self) -> None:
+        """Wait until the venue's budget of new connections has room for one more."""
+        while wait := self._connects.wait(self.clock.now(), 1):
+            await self.clock.sleep(wait / NS)
+        self._connects.spend(self.clock.now(), 1)
 
     async def _replace(self, tasks: list[asyncio.Task[None]]) -> None:
         """Retire the predecessors of the newest socket, which delivers now."""
@@ -172,8 +249,11 @@ class Session:
         self._carriers.update(_channels(connection))
         self.each("connected", connection)
 
-    def closed(self, connection: Connection, last: int, note: str) -> None:
+    def closed(self, link: Link, last: int, note: str) -> None:
         """It is gone; `last` is when it last delivered, 0 for never."""
+        connection = link.connection
+        if self._links.get(connection.id) is link:
+            del self._links[connection.id]
         self._open[connection.id] -= 1
         self._carriers.subtract(_channels(connection))
         if last and not self._open[connection.id]:
@@ -183,19 +263,24 @@ class Session:
                 self.emit("closed", connection.id, stream=channel, note=note)
 
     def delivers(self, connection: Connection, now: int) -> None:
-        """Its first data came."""
+        """Its first data came; after a break the note says how long nothing did."""
         if connection.id in self._dark:
-            self.counters.blind_ns += now - self._dark.pop(connection.id)
+            blind = now - self._dark.pop(connection.id)
+            self.counters.blind_ns += blind
             self.counters.reconnects += 1
+            self.emit("connected", connection.id, note=f"{blind / NS:.3f} s blind")
 
-    def subscribed(self, connection: Connection) -> None:
+    def subscribed(self, link: Link) -> None:
         """Deltas of all its books arrive, so a snapshot asked for now can be bridged.
 
-        A rotation needs none: the old socket carried the chain up to here.
+        A rotation needs none: the old socket carried the chain up to here. Nor do streams that
+        send whole books of their own.
         """
+        connection = link.connection
+        self._links[connection.id] = link
         if self._open[connection.id] <= 1:
             for channel, symbol in connection.streams:
-                if channel == BOOKS:
+                if channel == BOOKS and self.feed.book_request(symbol) is not None:
                     self.heal(symbol)
 
     def deliver(self, frame: Frame) -> None:
@@ -246,120 +331,24 @@ class Session:
 
     def _answer(self, request: Request, body: bytes) -> None:
         now = self.clock.now()
-        self.deliver(Frame(now, self.feed.name, "rest", request.url, body, request.symbol))
+        self.deliver(Frame(now, self.feed.name, "rest", _whole(request), body, request.symbol))
+
+    def _tell_rest(self, state: str, request: Request | None, note: str) -> None:
+        """What the requests meet; an answer without news is told by its url."""
+        symbol = request.symbol if request else None
+        stream = None
+        if request and state == "acked":
+            stream, note = request.purpose, _whole(request)
+        self.emit(state, "rest", stream=stream, symbol=symbol, note=note)
 
 
-class Link:
-    """One socket from handshake to close.
-
-    `ready` is set once everything is subscribed and data comes; `refused` says why the venue
-    turned it away.
-    """
-
-    def __init__(self, session: Session, connection: Connection) -> None:
-        self._session, self._connection = session, connection
-        self.ready = asyncio.Event()
-        self.refused: Refused | None = None
-        self._first = self._last = 0
-        self._acks = 0
-        self._sent = False
-
-    @property
-    def healthy(self) -> bool:
-        return bool(self._first) and self._last - self._first >= HEALTHY
-
-    async def run(self) -> None:
-        """Until the socket closes; raises nothing but the cancellation."""
-        session, connection = self._session, self._connection
-        session.emit("connecting", connection.id)
-        try:
-            socket = await open_socket(
-                connection.url,
-                session.clock,
-                compression=session.feed.compression,
-                patience=session.patience.connect_timeout,
-            )
-        except Refused as refused:
-            self.refused = refused
-            session.emit(refused.state, connection.id, note=refused.note)
-        except Exception as error:  # whatever network, TLS or proxy can raise
-            session.emit("error", connection.id, note=_describe(error))
-        else:
-            await self._carry(socket)
-
-    async def _carry(self, socket: Any) -> None:
-        session = self._session
-        note = "stopped"
-        self._last = session.clock.now()
-        session.opened(self._connection)
-        try:
-            await race(
-                pump(socket, session.clock, session.patience.coalesce, self._take),
-                self._send(socket),
-                self._watch(),
-            )
-        except Exception as error:
-            note = _describe(error)
-        finally:
-            session.closed(self._connection, self._last if self._first else 0, note)
-            with suppress(Exception):
-                await socket.close()
-
-    async def _send(self, socket: Any) -> None:
-        """The subscriptions at the venue's pace, then its pings for as long as it lives."""
-        connection, clock = self._connection, self._session.clock
-        for frame in connection.subscribe:
-            await socket.send(frame)
-            await clock.sleep(1 / connection.sends_per_second)
-        self._sent = True
-        self._check_ready()
-        if connection.ping is None:
-            await asyncio.get_running_loop().create_future()
-        else:
-            payload, seconds = connection.ping
-            while True:
-                await clock.sleep(seconds)
-                await socket.send(payload)
-
-    async def _watch(self) -> None:
-        """Raises TimeoutError once the socket has been silent for too long."""
-        silence, clock = self._connection.silence, self._session.clock
-        while clock.now() - self._last < silence * NS:
-            await clock.sleep(silence / 4)
-        raise TimeoutError(f"silent for {silence:g} s")
-
-    def _take(self, data: bytes) -> None:
-        session = self._session
-        self._last = now = session.clock.now()
-        if not self.ready.is_set() or self._acks < len(self._connection.subscribe):
-            self._begin(data, now)
-        connection = self._connection
-        session.deliver(Frame(now, session.feed.name, connection.id, connection.url, data))
-
-    def _begin(self, data: bytes, now: int) -> None:
-        """Acks and the first data; an ack is no proof of data."""
-        session, connection = self._session, self._connection
-        if session.feed.is_ack(data):
-            self._acks += 1
-            if self._acks == len(connection.subscribe):
-                session.each("acked", connection)
-        elif not self._first:
-            self._first = now
-            session.delivers(connection, now)
-            self._check_ready()
-
-    def _check_ready(self) -> None:
-        if self._sent and self._first and not self.ready.is_set():
-            self.ready.set()
-            self._session.subscribed(self._connection)
+def _whole(request: Request) -> str:
+    """The url of a request's answers."""
+    return request.url if request.body is None else f"{request.url}#{request.body}"
 
 
 def _channels(connection: Connection) -> list[str]:
     return list(dict.fromkeys(channel for channel, _ in connection.streams))
-
-
-def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:160].removesuffix(": ")
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -90,7 +90,9 @@ async def _settled(task: "asyncio.Future[Any]") -> None:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def open_socket(url: str, clock: Clock, *, compression: bool, patience: float) -> Any:
+async def open_socket(
+    url: str, clock: Clock, *, compression: bool, patience: float, headers: Mapping[str, str]
+) -> Any:
     """A connected websocket, `patience` seconds at the most.
 
     Raises Refused, OSError, TimeoutError or an error of the library's.
@@ -105,6 +107,7 @@ async def open_socket(url: str, clock: Clock, *, compression: bool, patience: fl
         socket = await connect(
             url,
             compression="deflate" if compression else None,
+            additional_headers=headers,
             proxy=None if is_loopback(url) else True,
             open_timeout=None,
             close_timeout=_CLOSING,

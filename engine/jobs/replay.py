@@ -76,7 +76,8 @@ class Replay:
                 if self._archive is not None:
                     await self._archive.keep_up()
                 taken = clock.wall()
-            pipeline.on_events(line.feed or default, recv, len(line.data), events)
+            feed = line.feed or default
+            pipeline.on_events(feed, recv, len(line.data), events, line.url)
             if self._stopped:
                 break
         await clock.advance(pipeline.market.now)

@@ -59,6 +59,11 @@ class Book:
         self._waiting: deque[BookDelta] = deque(maxlen=MAX_WAITING)
 
     @property
+    def waiting(self) -> bool:
+        """Whether updates came that nothing could be made of without a snapshot."""
+        return bool(self._waiting)
+
+    @property
     def bids(self) -> dict[float, float]:
         """Price -> size, in no order; made anew at each call."""
         return self.bid_side.levels()
@@ -141,7 +146,8 @@ class Book:
         known, seq = self.seq, event.seq
         if known is None or seq is None:
             return True
-        if seq < known or (seq == known and not self.bridging):
+        told = self.bridging and event.first_seq is not None
+        if seq < known or (seq == known and not told):
             self.stale_dropped += 1
             return False
         if self.bridging and event.first_seq is not None and event.first_seq <= known:

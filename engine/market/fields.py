@@ -26,8 +26,27 @@ TAPE = {
     "large_sell": TRADED,
     "small_buy": TRADED,
     "small_sell": TRADED,
+    "huge_buy": TRADED,
+    "huge_sell": TRADED,
+    "up_runs": 1.0,
+    "down_runs": 1.0,
+    "sweep_buy": TRADED,
+    "sweep_sell": TRADED,
+    "paid_buy": LEANING,
+    "paid_sell": LEANING,
+    "long_liq": TRADED,
+    "short_liq": TRADED,
+    "long_swept": TRADED,
+    "short_swept": TRADED,
+    "taped": FINE,
     "sized": FINE,
 }
+# Those that need to know what size is usual; the others only need the tape.
+BY_SIZE = (
+    *("big_buy", "big_sell", "bunched_buy", "bunched_sell", "huge_buy", "huge_sell"),
+    *("large_buy", "large_sell", "small_buy", "small_sell"),
+)
+SECONDS = ("taped", "sized")
 
 # Summed over one book sample a second, to be divided by the number of samples.
 SAMPLED = {
@@ -51,7 +70,14 @@ BOOK = {
     **SAMPLED,
     **WALLED,
     "ofi": COARSE,
-    **dict.fromkeys(("bid_taken", "ask_taken", "bid_refill", "ask_refill"), COARSE),
+    **dict.fromkeys(
+        (
+            *("bid_taken", "ask_taken", "bid_refill", "ask_refill"),
+            *("bid_added", "ask_added", "bid_cancelled", "ask_cancelled"),
+            *("bid_hidden", "ask_hidden"),
+        ),
+        COARSE,
+    ),
     "samples": 1.0,
     "bid_walls": 1.0,
     "ask_walls": 1.0,

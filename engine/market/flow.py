@@ -5,6 +5,7 @@ its receipt; the offset is the median of the last thirty one-second minima of re
 exchange time, so that one bad timestamp cannot move it.
 """
 
+from bisect import bisect_left
 from collections import Counter, deque
 from statistics import median_low
 
@@ -65,8 +66,9 @@ class Flow:
 
     def _learn(self) -> None:
         if self._delays:
-            delays = np.array(self._delays)
-            self._minima.append(int(delays[delays >= np.median(delays) - ODD_NS].min()))
+            delays = sorted(self._delays)
+            middle = (delays[(len(delays) - 1) // 2] + delays[len(delays) // 2]) / 2
+            self._minima.append(delays[bisect_left(delays, middle - ODD_NS)])
             self._delays.clear()
             known = self._minima
             self.offset = max(known) if len(known) < FEW else median_low(known)
@@ -76,19 +78,23 @@ class Flow:
         self._hear()
         if self.offset is None or not self.waiting:
             return
-        trades = list(self.waiting)
+        trades = self.waiting
         recv = np.array([t.recv or t.ts for t in trades], dtype=np.int64)
         ts = np.array([t.ts for t in trades], dtype=np.int64)
         offset = self.offset
         at = np.minimum(ts + offset, recv)
         ready = at < limit
-        if not ready.any():
+        if ready.all():
+            trades = trades.copy()
+            self.waiting.clear()
+        elif ready.any():
+            trades = [t for t, r in zip(trades, ready, strict=True) if r]
+            self.waiting[:] = [t for t, r in zip(self.waiting, ready, strict=True) if not r]
+            at, ts = at[ready], ts[ready]
+        else:
             return
-        self.waiting[:] = [t for t, r in zip(trades, ready, strict=True) if not r]
         self._heard = len(self.waiting)
-        trades = [t for t, r in zip(trades, ready, strict=True) if r]
-        at = at[ready]
-        self._add(self._usable(trades, at, np.minimum(ts[ready], at - offset)))
+        self._add(self._usable(trades, at, np.minimum(ts, at - offset)))
 
     def classify(self, end: int) -> None:
         """Take new size thresholds every ten seconds."""
@@ -105,15 +111,14 @@ class Flow:
         """The trades as a batch; those without a price, or older than any bar takes, are not in."""
         price = np.array([t.price for t in trades])
         size = np.array([t.size for t in trades])
-        sound = np.isfinite(price) & np.isfinite(size) & (price > 0) & (size > 0)
-        recent = at // NS > self._history.prices[1].head - LATEST_S
-        if not sound.all():
-            self._drops["trade without price or size"] += int(np.sum(~sound))
-        if not recent.all():
-            self._drops["trade too late for its bar"] += int(np.sum(sound & ~recent))
         places = np.array([self._places[t.symbol or ""] for t in trades], dtype=np.int64)
         buy = np.array([t.side == "buy" for t in trades], dtype=bool)
-        use = sound & recent
+        sound = np.isfinite(price) & np.isfinite(size) & (price > 0) & (size > 0)
+        use = sound & (at // NS > self._history.prices[1].head - LATEST_S)
+        if use.all():
+            return Batch(places, at, ts, price, size, buy)
+        lost = {"trade without price or size": ~sound, "trade too late for its bar": sound & ~use}
+        self._drops.update({why: int(mask.sum()) for why, mask in lost.items() if mask.any()})
         return Batch(places[use], at[use], ts[use], price[use], size[use], buy[use])
 
     def _add(self, batch: Batch) -> None:
@@ -126,8 +131,9 @@ class Flow:
         self._candles.note(batch)
         self.footprints.add(batch)
         cells = batch.at // NS
-        for cell in np.unique(cells):
-            self._add_cell(batch.take(cells == cell), int(cell) * NS)
+        for cell in sorted(set(cells.tolist())):
+            alone = cells == cell
+            self._add_cell(batch if alone.all() else batch.take(alone), cell * NS)
         self.sizes.add(batch.symbol, batch.notional)
 
     def _add_cell(self, batch: Batch, at: int) -> None:
@@ -147,9 +153,11 @@ class Flow:
     def _totals(self, batch: Batch) -> Array:
         """Taker buys, sells, VWAP numerator and no coverage, (fields, symbols)."""
         s, notional, count = batch.symbol, batch.notional, len(self._places)
-        values = (notional * batch.buy, notional * ~batch.buy, batch.leaning)
-        sums = [np.bincount(s, weights, count).astype(float) for weights in values]
-        return np.stack([*sums, np.zeros(count)])
+        sums = np.zeros((4, count))
+        for place, values in enumerate((notional * batch.buy, notional * ~batch.buy,
+                                        batch.leaning)):  # fmt: skip
+            sums[place] = np.bincount(s, values, count)
+        return sums
 
     def _classified(self, batch: Batch) -> Array:
         """Trade counts and notional by size class, (fields, symbols)."""
@@ -161,10 +169,11 @@ class Flow:
             "large_buy large_sell": notional * (notional >= sizes.large[s]),
             "small_buy small_sell": notional * (notional <= sizes.small[s]),
         }
-        out = np.zeros((len(LIVE), len(self._places)))
+        out, count = np.zeros((len(LIVE), len(self._places))), len(self._places)
+        sides = np.where(batch.buy, s, s + count)
         for names, weights in values.items():
-            for name, side in zip(names.split(), (batch.buy, ~batch.buy), strict=True):
-                out[LIVE_AT[name]] = np.bincount(s, weights * side, len(self._places))
+            rows = [LIVE_AT[name] for name in names.split()]
+            out[rows] = np.bincount(sides, weights, 2 * count).reshape(2, count)
         return out
 
 

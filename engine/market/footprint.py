@@ -11,6 +11,7 @@ SLOTS = 10
 # Level height in log price: near the size of a tick at the short end, a tenth of a usual day's
 # range at the long one.
 STEPS = {"10s": 5e-5, "1m": 1e-4, "5m": 2e-4, "1h": 5e-4, "4h": 1e-3, "1d": 2.5e-3}
+SLOT_NS = [window.span * NS // SLOTS for window in WINDOWS]
 
 
 class Footprints:
@@ -22,6 +23,7 @@ class Footprints:
         self._level = np.full((len(WINDOWS), symbols, LEVELS), np.iinfo(np.int64).min)
         self._slot = np.full(len(WINDOWS), -1, dtype=np.int64)
         self._newest = 0
+        self._due = 0
         self.step = np.repeat(np.array([[STEPS[w.name]] for w in WINDOWS]), symbols, axis=1)
 
     def set_tick(self, symbol: int, relative_tick: float) -> None:
@@ -42,34 +44,37 @@ class Footprints:
     def roll(self, now: int) -> None:
         """Empty the slots that `now` has moved beyond."""
         self._newest = max(self._newest, now)
-        for w, window in enumerate(WINDOWS):
-            slot = now // (window.span * NS // SLOTS)
-            if self._slot[w] < 0:
-                self._slot[w] = slot
-            for passed in range(max(self._slot[w] + 1, slot - SLOTS + 1), slot + 1):
+        if now < self._due:
+            return
+        for w, length in enumerate(SLOT_NS):
+            slot, last = now // length, int(self._slot[w])
+            last = slot if last < 0 else last
+            for passed in range(max(last + 1, slot - SLOTS + 1), slot + 1):
                 self._flow[:, w, passed % SLOTS] = 0.0
-            self._slot[w] = max(self._slot[w], slot)
+            self._slot[w] = max(last, slot)
+        self._due = min((now // length + 1) * length for length in SLOT_NS)
 
     def add(self, batch: Batch) -> None:
         """Add trades; `roll` has been called for the newest of them."""
-        log_price = np.log(batch.price)
-        side = np.where(batch.buy, 0, 1)
-        for w, window in enumerate(WINDOWS):
-            slot = batch.at // (window.span * NS // SLOTS)
-            fresh = slot > self._slot[w] - SLOTS
-            s = batch.symbol[fresh]
-            level = np.floor(log_price[fresh] / self.step[w, s]).astype(np.int64)
-            place = level % LEVELS
-            stale = self._level[w, s, place] != level
-            self._flow[:, w, :, s[stale], place[stale]] = 0.0
-            self._level[w, s[stale], place[stale]] = level[stale]
+        slot = batch.at // np.array(SLOT_NS)[:, None]
+        w, n = np.nonzero(slot > self._slot[:, None] - SLOTS)
+        s = batch.symbol[n]
+        level = np.floor(batch.log_price[n] / self.step[w, s]).astype(np.int64)
+        place = level % LEVELS
+        # Flat places of (window, symbol, level): one index is taken far faster than three.
+        levels = self._level.reshape(-1)
+        at = (w * self._level.shape[1] + s) * LEVELS + place
+        stale = levels[at] != level
+        if stale.any():
+            self._flow[:, w[stale], :, s[stale], place[stale]] = 0.0
+            levels[at[stale]] = level[stale]
             # Of two levels of one batch that share a place, only the later one stays.
-            kept = self._level[w, s, place] == level
-            np.add.at(
-                self._flow,
-                (side[fresh][kept], w, slot[fresh][kept] % SLOTS, s[kept], place[kept]),
-                batch.notional[fresh][kept],
-            )
+            kept = levels[at] == level
+            w, n, s, place = w[kept], n[kept], s[kept], place[kept]
+        flow = self._flow
+        side = np.where(batch.buy, 0, 1)[n]
+        row = ((side * flow.shape[1] + w) * SLOTS + slot[w, n] % SLOTS) * flow.shape[3] + s
+        np.add.at(flow.reshape(-1), row * LEVELS + place, batch.notional[n])
 
     def view(self, windows: tuple[Window, ...], log_price: Array, tape: Array,
              now: int) -> Footprint:  # fmt: skip
@@ -82,7 +87,8 @@ class Footprints:
         step = self.step[chosen]
         if now <= self._newest:
             empty = np.full((len(windows), LEVELS, step.shape[1]), np.nan)
-            return Footprint(buy=empty, sell=empty, step=step)
+            unplaced = np.full(step.shape, np.nan)
+            return Footprint(buy=empty, sell=empty, step=step, floor=unplaced, late=empty)
         flow = self._flow[:, chosen].sum(axis=2)
         unknown = np.isnan(log_price) | np.isnan(tape)
         centre = np.floor(np.where(unknown, 0.0, log_price) / step).astype(np.int64)
@@ -92,4 +98,15 @@ class Footprints:
         out = np.where(known, np.take_along_axis(flow, np.stack([place, place]), axis=-1), 0.0)
         out = np.where(unknown[..., None], np.nan, out)
         buy, sell = out.swapaxes(-1, -2)
-        return Footprint(buy=buy, sell=sell, step=step)
+        late = np.where(known, np.take_along_axis(self._late(chosen), place, axis=-1), 0.0)
+        late = np.where(unknown[..., None], np.nan, late).swapaxes(-1, -2)
+        floor = np.where(unknown, np.nan, (centre - LEVELS // 2) * step)
+        return Footprint(buy=buy, sell=sell, step=step, floor=floor, late=late)
+
+    def _late(self, chosen: list[int]) -> Array:
+        """Notional of both sides in the newest half of each window's slots, (W, S, levels)."""
+        out = np.empty((len(chosen), *self._flow.shape[3:]))
+        for place, w in enumerate(chosen):
+            newest = (self._slot[w] - np.arange(SLOTS // 2)) % SLOTS
+            out[place] = self._flow[:, w, newest].sum(axis=(0, 1))
+        return out

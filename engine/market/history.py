@@ -7,19 +7,23 @@ from numpy.typing import NDArray
 
 from engine.clock import NS
 from engine.market.fields import (
+    BOOK,
+    BY_SIZE,
     FLOW,
     FLOW_AT,
     LIVE,
     LIVE_AT,
     SAMPLED,
+    SECONDS,
     TAPE,
+    WALLED,
     quanta,
 )
 from engine.market.rings import Prices, Series, Totals, to_quanta
+from engine.market.series import Published
 from engine.market.view import BARS, HISTORY, Array, Cells, Window
 
 Index = NDArray[np.int64]
-Known = NDArray[np.bool_]
 
 # Cell length in seconds -> cells kept: 10 min (and the 61st window), 6 h, 8 days, 180 days.
 KEPT = {1: 640, 10: 2200, 60: 11_580, 3600: 4350}
@@ -39,14 +43,22 @@ def _places(names: Iterable[str]) -> list[tuple[int, int]]:
 
 
 FLOW_QUANTA, LIVE_QUANTA = quanta(FLOW)[:, None], quanta(LIVE)[:, None]
-COUNTS = _places(("buys", "sells"))
-SIZED = _places(n for n in TAPE if n not in ("buys", "sells", "sized"))
+COUNTS = _places(n for n in TAPE if n not in (*BY_SIZE, *SECONDS))
+SIZED = _places(BY_SIZE)
 MEANS = _places(SAMPLED)
-SUMS = _places(("ofi", "bid_taken", "ask_taken", "bid_refill", "ask_refill"))
-SERIES_CELL = 300
-SERIES_KEPT = 20_000
-# Cells for which a published value stands when no other follows.
-SERIES_BACK = 3
+SUMS = _places(n for n in BOOK if n in AT and n not in SAMPLED and n not in WALLED)
+HOUR = 3600.0
+# Published series of the reference venue, and the seconds for which a value of each is good.
+STANDS = {
+    "taker_ratio": 2 * HOUR,
+    "top_accounts": 2 * HOUR,
+    "top_positions": 2 * HOUR,
+    "global_accounts": 2 * HOUR,
+    "oi": HOUR,
+    "funding": 9 * HOUR,
+    "mark": 60.0,
+    "index": 60.0,
+}
 
 
 class History:
@@ -59,7 +71,7 @@ class History:
         self.prices = {s: Prices(s * NS, n, symbols) for s, n in KEPT.items()}
         self.mids = Series(KEPT[1], symbols)
         self.log_anchor = np.full(symbols, np.nan)
-        self._ratios = Series(SERIES_KEPT, symbols)
+        self.series = Published(STANDS, symbols)
 
     def advance(self, at: int, carried: Array) -> None:
         """Open the cells that contain instant `at`; live symbols start at their last price."""
@@ -92,10 +104,6 @@ class History:
         out[:, symbol] = -amounts
         self.flow[seconds].add(cell, out)
 
-    def add_ratio(self, ts: int, symbol: int, value: float) -> None:
-        """A published log taker ratio; it counts from its time on, until the next."""
-        self._ratios.put(-(-ts // (SERIES_CELL * NS)), symbol, value)
-
     def add_live(self, at: int, amounts: Array) -> None:
         """Add tape and book measures (fields, symbols) at an instant."""
         rounded = to_quanta(amounts, LIVE_QUANTA)
@@ -124,17 +132,22 @@ class History:
 
     def cells(self, now: int, windows: tuple[Window, ...]) -> tuple[Cells, Cells]:
         """(bars, spans) as of `now`; in the past, up to the last whole cell of each ring."""
-        return self._table(now, windows, BARS, self._bars), self._table(
-            now, windows, HISTORY, self._spans
+        bars = self._table(now, windows, BARS, self._bars)
+        spans = self._table(now, windows, HISTORY, self._spans)
+        places = [AT[name] for name in self.series.names]
+        bars[places], spans[places] = (
+            self.series.bars(now, windows),
+            self.series.spans(now, windows),
         )
+        return Cells(*bars), Cells(*spans)
 
     def _table(self, now: int, windows: tuple[Window, ...], count: int,
-               fill: Callable[[Array, int, Window], None]) -> Cells:  # fmt: skip
+               fill: Callable[[Array, int, Window], None]) -> Array:  # fmt: skip
         """One (windows, count, symbols) array a field; what no ring holds is NaN."""
         table = np.full((len(AT), len(windows), count, self.symbols), np.nan)
         for place, window in enumerate(windows):
             fill(table[:, place], now, window)
-        return Cells(*table)
+        return table
 
     def _bars(self, out: Array, now: int, window: Window) -> None:
         ring = BAR_RING[window.bar]
@@ -155,8 +168,6 @@ class History:
             out[OHLC, :-1] = np.nan
             ends = now // (3600 * NS) - hours * np.arange(HISTORY - 1, 0, -1)
             self._fill(out[:, :-1], 3600, ends, hours, need)
-        ends = now - window.span * NS * np.arange(HISTORY - 1, -1, -1)
-        out[AT["taker_ratio"]] = self._ratios.read(ends // (SERIES_CELL * NS), SERIES_BACK)
 
     def _fill(self, out: Array, ring: int, ends: Index, each: int, need: float) -> None:
         """Where the fine ring knows no price, take what candles told a coarser one."""
@@ -181,12 +192,12 @@ class History:
 
     def _read(self, out: Array, ring: int, ends: Index, each: int, need: float) -> None:
         """Every field of the stretches of `each` ring cells before each end, (fields, ends, S)."""
-        known = self._read_candles(out, ring, ends, each, need)
-        self._read_live(out, self.live[ring].sums(ends, each), known, need, ring * each)
+        self._read_candles(out, ring, ends, each, need)
+        self._read_live(out, self.live[ring].sums(ends, each), need, ring * each)
         out[AT["mid"]] = self._mids(ring, ends)
 
-    def _read_candles(self, out: Array, ring: int, ends: Index, each: int, need: float) -> Known:
-        """Prices and flow; returns which (ends, S) are covered well enough to be known."""
+    def _read_candles(self, out: Array, ring: int, ends: Index, each: int, need: float) -> None:
+        """Prices and flow of what is covered well enough to be known."""
         flow = self.flow[ring].sums(ends, each)
         covered = flow[:, FLOW_AT["covered"]] / (ring * each)
         known = covered >= need
@@ -201,17 +212,17 @@ class History:
         traded = known & (volume > 0)
         above = flow[:, FLOW_AT["vwap"]] / np.where(traded, volume, 1.0)
         out[AT["vwap"]] = np.where(traded, self.log_anchor + above, out[AT["close"]])
-        return known
 
-    def _read_live(self, out: Array, sums: Array, known: Known, need: float, seconds: int) -> None:
+    def _read_live(self, out: Array, sums: Array, need: float, seconds: int) -> None:
         """Tape sums and book means, NaN where not enough of the stretch is known."""
         samples = sums[:, LIVE_AT["samples"]]
         out[AT["book_covered"]] = np.nan_to_num(samples / seconds)
         whole = samples / seconds >= need
-        sized = known & (sums[:, LIVE_AT["sized"]] / seconds >= need)
+        taped = sums[:, LIVE_AT["taped"]] / seconds >= need
+        sized = sums[:, LIVE_AT["sized"]] / seconds >= need
         share = 1.0 / np.where(whole, samples, np.nan)
         for target, source in COUNTS:
-            np.copyto(out[target], sums[:, source], where=known)
+            np.copyto(out[target], sums[:, source], where=taped)
         for target, source in SIZED:
             np.copyto(out[target], sums[:, source], where=sized)
         for target, source in MEANS:

@@ -34,6 +34,7 @@ class Listed:
         "tape",
         "trade_at",
         "trade_gaps",
+        "traded",
         "venue",
     )
 
@@ -60,6 +61,13 @@ class Listed:
         self.ofi = 0.0
         self.counts: Counter[str] = Counter()
         self.others_at: dict[str, int] = {}
+        self.traded: list[float] | None = None
+
+    def add_flow(self, place: int, notional: float) -> None:
+        """Taker buys, sells, longs and shorts liquidated (0..3) since the last second."""
+        if self.traded is None:
+            self.traded = [0.0, 0.0, 0.0, 0.0]
+        self.traded[place] += notional
 
     @property
     def recv(self) -> dict[str, int]:

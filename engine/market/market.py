@@ -20,10 +20,13 @@ from engine.events import (
     Event,
     FeedStatus,
     Funding,
+    Headline,
     Kline,
     Liquidation,
     Mark,
+    Metric,
     OpenInterest,
+    OptionSummary,
     Quote,
     Ratio,
     Trade,
@@ -33,7 +36,10 @@ from engine.market.fields import FLOW_AT, LIVE_AT
 from engine.market.flow import Flow
 from engine.market.history import History
 from engine.market.listed import Listed as Listed
+from engine.market.outside import Outside
 from engine.market.sampling import Sampling, order_flow
+from engine.market.unknown import no_calendar, no_liquidations, no_news, no_venues
+from engine.market.venues import DOLLAR, NEUTRAL, SPOT, VenueBoard
 from engine.market.view import WINDOWS, View, Window
 
 TAPE_FRESH_NS = 10 * NS
@@ -58,6 +64,10 @@ class Market:
         self._place = {s: n for n, s in enumerate(self.symbols)}
         self._flow = Flow(self._place, self.history, self.candles, self.drops)
         self._sampling = Sampling(self._place, self.history)
+        self.board = VenueBoard(len(self.symbols), reference)
+        self.outside = Outside(self._place)
+        # Venue -> since when its liquidation stream is open, ns.
+        self.liquidations_open: dict[str, int] = {}
         self._trades = self._flow.waiting
         self._next = 0
         self._tape_at = 0
@@ -73,6 +83,9 @@ class Market:
             Liquidation: self._liquidation,
             Ratio: self._ratio,
             Kline: self._kline,
+            Metric: self._metric,
+            OptionSummary: self._option,
+            Headline: self._headline,
             FeedStatus: self._status,
         }
 
@@ -89,17 +102,25 @@ class Market:
             handler(event)
 
     def _find(self, event: Event) -> Listed | None:
-        if event.market != "perp":
+        if event.market != "perp" and event.venue not in SPOT:
             self.drops["not a perpetual"] += 1
             return None
         found = self.listed.get((event.venue, event.symbol))
         if found is None:
             if event.symbol not in self._place:
-                self.drops["symbol not configured"] += 1
+                self._stranger(event)
                 return None
             found = Listed(event.venue, event.symbol, self._place[event.symbol])
             self.listed[event.venue, event.symbol] = found
         return found
+
+    def _stranger(self, event: Event) -> None:
+        """What is about no symbol of ours; the price of USDT serves spot venues."""
+        if event.symbol == DOLLAR and isinstance(event, Quote | Trade):
+            mid = event.price if isinstance(event, Trade) else (event.bid + event.ask) / 2
+            self.board.dollar(mid, self.now)
+        else:
+            self.drops["symbol not configured"] += 1
 
     def _trade(self, event: Trade) -> None:
         listed = self._find(event)
@@ -122,6 +143,7 @@ class Market:
             self._seeing(event.venue)
         listed.trade_at = self.now
         listed.tape.append(event)
+        listed.add_flow(0 if event.side == "buy" else 1, event.price * event.size)
         if event.venue == self.reference:
             self._tape_at = self.now
             self._trades.append(event)
@@ -165,37 +187,77 @@ class Market:
             self._flow.footprints.set_tick(listed.index, book.tick / max(book.bids))
 
     def _mark(self, event: Mark) -> None:
-        if listed := self._find(event):
-            listed.mark = event
-            listed.counts["mark"] += 1
-            listed.others_at["mark"] = self.now
-            if event.venue == self.reference:
-                self._tape_at = self.now
+        listed = self._find(event)
+        if listed is None:
+            return
+        listed.mark = event
+        listed.counts["mark"] += 1
+        listed.others_at["mark"] = self.now
+        if event.venue == self.reference:
+            self._tape_at = self.now
+            self._publish("mark", listed, event, log(event.mark))
+            if event.index:
+                self._publish("index", listed, event, log(event.index))
+
+    def _publish(self, name: str, listed: Listed, event: Event, value: float) -> None:
+        """A value of the reference venue's series."""
+        series = self.history.series
+        if event.venue != self.reference:
+            return
+        if event.history:
+            series.put_past(name, listed.index, event.ts, value)
+        else:
+            series.put(name, listed.index, self.now, value)
 
     def _funding(self, event: Funding) -> None:
-        if (listed := self._find(event)) and not event.history:
+        listed = self._find(event)
+        if listed is None:
+            return
+        if not event.history:
             listed.funding = event
             listed.others_at["funding"] = self.now
+        if event.rate_8h is not None:
+            neutral = NEUTRAL.get(event.venue, 0.0)
+            self._publish("funding", listed, event, event.rate_8h - neutral)
 
     def _interest(self, event: OpenInterest) -> None:
-        if (listed := self._find(event)) and not event.history:
+        listed = self._find(event)
+        if listed is None:
+            return
+        if not event.history:
             listed.oi.append(event)
             listed.others_at["oi"] = self.now
+        self._publish("oi", listed, event, event.base)
 
     def _liquidation(self, event: Liquidation) -> None:
-        if listed := self._find(event):
-            listed.liquidations.append(event)
-            listed.counts["liquidation"] += 1
-            listed.others_at["liq"] = self.now
+        listed = self._find(event)
+        if listed is None or event.history:
+            return
+        listed.counts["liquidation"] += 1
+        listed.others_at["liq"] = self.now
+        listed.liquidations.append(event)
+        listed.add_flow(2 if event.position == "long" else 3, event.usd)
 
     def _ratio(self, event: Ratio) -> None:
         listed = self._find(event)
         if listed is None:
             return
-        if event.measure == "taker" and event.value > 0:
-            self.history.add_ratio(event.ts, listed.index, log(event.value))
+        if event.value > 0:
+            name = "taker_ratio" if event.measure == "taker" else event.measure
+            self._publish(name, listed, event, log(event.value))
         if not event.history or self.now - event.ts < 900 * NS:
             listed.others_at["ratio"] = self.now
+
+    def _metric(self, event: Metric) -> None:
+        if not self.outside.metric(event, self.now):
+            self.drops["metric without a reader"] += 1
+
+    def _option(self, event: OptionSummary) -> None:
+        if not self.outside.option(event, self.now):
+            self.drops["option summary without a reader"] += 1
+
+    def _headline(self, event: Headline) -> None:
+        self.outside.headline(event, self.now)
 
     def _kline(self, event: Kline) -> None:
         listed = self._find(event)
@@ -205,6 +267,11 @@ class Market:
                 self.drops["candle not closed or without taker volume"] += 1
 
     def _status(self, event: FeedStatus) -> None:
+        if event.stream == "liquidation":
+            if event.state in ("connected", "acked"):
+                self.liquidations_open.setdefault(event.venue, self.now)
+            elif event.state == "closed":
+                self.liquidations_open.pop(event.venue, None)
         if event.state == "closed":
             for listed in [x for x in self.listed.values() if x.venue == event.venue]:
                 self._closed(listed, event.stream)
@@ -261,9 +328,21 @@ class Market:
         self.history.add_flow(end - 1, amounts, {s: amounts * ~m for s, m in sealed.items()})
         measures = self._sampling.sample(self._own(), self._flow.taken, end)
         self._flow.taken[:] = 0.0
+        measures[LIVE_AT["taped"]] = ran
         measures[LIVE_AT["sized"]] = ran & self._flow.sizes.known
+        self._liquidated(measures)
+        self.board.second(self.listed.values(), end)
+        self.history.series.advance(end)
+        self.outside.advance(end)
         self.history.add_live(end - 1, measures)
         self._flow.classify(end)
+
+    def _liquidated(self, measures: NDArray[np.float64]) -> None:
+        """The reference venue's liquidations of the second."""
+        for listed in self._own():
+            if listed.traded is not None:
+                measures[LIVE_AT["long_liq"], listed.index] = listed.traded[2]
+                measures[LIVE_AT["short_liq"], listed.index] = listed.traded[3]
 
     def _settle(self, limit: int) -> None:
         """Put what waits and belongs before `limit` into its cells, within a second."""
@@ -309,10 +388,12 @@ class Market:
         """The market as of `now` (ns); trades whose bar time is earlier are in, no later ones."""
         if now >= self._next:
             self.roll(now)
-        if now >= self._next - NS:
+        present = now >= self._next - NS
+        if present:
             self._settle(now)
         else:
             self.candles.settle()
+        shape = len(windows), len(self.symbols)
         bars, spans = self.history.cells(now, windows)
         return View(
             now=now,
@@ -323,6 +404,11 @@ class Market:
             footprint=self._flow.footprints.view(
                 windows, spans.close[:, -1], spans.buys[:, -1], now
             ),
+            venues=self.board.view(now, windows) if present else no_venues(*shape),
+            liquidations=no_liquidations(len(self.symbols)),
+            calendar=no_calendar(len(self.symbols)),
+            news=self.outside.news(now, windows) if present else no_news(*shape),
+            outside=self.outside.view(now, windows),
         )
 
     def cover(self, place: int) -> float:

@@ -220,11 +220,8 @@ class Series:
         self._values[row, symbols] = np.where(newer, values, self._values[row, symbols])
         self._cells[row, symbols] = np.where(newer, cell, self._cells[row, symbols])
 
-    def read(self, cells: Index, back: int = 0) -> Array:
-        """Newest values in each cell or up to `back` cells before it, (cells, symbols)."""
-        out = np.full((len(cells), self._values.shape[1]), np.nan)
-        for cell in (cells - step for step in range(back + 1)):
-            row = cell % self._size
-            there = np.isnan(out) & (self._cells[row] == cell[:, None])
-            out = np.where(there, self._values[row], out)
-        return out
+    def read(self, cells: Index) -> Array:
+        """The values set in each cell, (cells, symbols)."""
+        row = cells % self._size
+        there = self._cells[row] == cells[:, None]
+        return np.where(there, self._values[row], np.nan)

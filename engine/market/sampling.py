@@ -8,13 +8,28 @@ import numpy as np
 from engine.clock import NS
 from engine.events import Quote
 from engine.market.book import Book
-from engine.market.depth import DepthSampler, Sample, refill
+from engine.market.depth import MEASURES, DepthSampler, Sample, refill
 from engine.market.fields import LIVE, LIVE_AT, SAMPLED
 from engine.market.history import History
 from engine.market.listed import Listed
 from engine.market.view import Array
 
 BOOK_FRESH_NS = 10 * NS
+
+
+def _rows(names: Iterable[str]) -> list[int]:
+    return [LIVE_AT[name] for name in names]
+
+
+SAMPLED_AT, SAMPLED_FROM = _rows(SAMPLED), [MEASURES.index(name) for name in SAMPLED]
+DEPTH_FROM = [MEASURES.index("bid_10"), MEASURES.index("ask_10")]
+WALLS_AT, TAKEN_AT, REFILL_AT = (
+    _rows((f"bid_{what}", f"ask_{what}")) for what in ("walls", "taken", "refill")
+)
+WALL_PARTS = [
+    (_rows(names), [MEASURES.index(name) for name in names])
+    for names in (("bid_wall_distance", "ask_wall_distance"), ("bid_wall_life", "ask_wall_life"))
+]
 
 
 class Sampling:
@@ -50,19 +65,18 @@ class Sampling:
 
     def _measures(self, sample: Sample, taken: Array) -> Array:
         out = np.zeros((len(LIVE), len(self._places)))
-        for name in SAMPLED:
-            out[LIVE_AT[name]] = np.where(sample.known, sample.fields[name], 0.0)
-        for n, side in enumerate(("bid", "ask")):
-            walled = sample.walled[n] * sample.known
-            out[LIVE_AT[f"{side}_walls"]] = walled
-            for name in (f"{side}_wall_distance", f"{side}_wall_life"):
-                out[LIVE_AT[name]] = sample.fields[name] * walled
-            depth = np.where(sample.known, sample.fields[f"{side}_10"], np.nan)
-            hit, back = refill(self._depth_before[n], depth, taken[n])
-            known = ~np.isnan(back)
-            out[LIVE_AT[f"{side}_taken"]] = np.where(known, hit, 0.0)
-            out[LIVE_AT[f"{side}_refill"]] = np.where(known, back, 0.0)
-            self._depth_before[n] = depth
+        known = sample.known
+        out[SAMPLED_AT] = np.where(known, sample.measures[SAMPLED_FROM], 0.0)
+        walled = sample.walled * known
+        out[WALLS_AT] = walled
+        for at, source in WALL_PARTS:
+            out[at] = sample.measures[source] * walled
+        depth = np.where(known, sample.measures[DEPTH_FROM], np.nan)
+        hit, back = refill(self._depth_before, depth, taken)
+        told = ~np.isnan(back)
+        out[TAKEN_AT] = np.where(told, hit, 0.0)
+        out[REFILL_AT] = np.where(told, back, 0.0)
+        self._depth_before = depth
         out[LIVE_AT["samples"]] = sample.known
         return out
 
@@ -102,10 +116,11 @@ def _fresh_touch(listed: Listed, end: int) -> Quote | None:
 def _touch(listed: Listed) -> Quote | None:
     """The book's own best prices, for a venue or moment without quotes."""
     book = listed.book
-    bids, asks = book.bids, book.asks
-    if not bids or not asks:
+    (bids, bid_sizes), (asks, ask_sizes) = book.bid_side.arrays(), book.ask_side.arrays()
+    if not len(bids) or not len(asks):
         return None
-    bid, ask = max(bids), min(asks)
+    bid, ask = int(bids.argmax()), int(asks.argmin())
     return Quote(venue=listed.venue, market="perp", symbol=listed.symbol, ts=book.recv,
-                 recv=book.recv, bid=bid, ask=ask, bid_size=bids[bid],
-                 ask_size=asks[ask], seq=book.seq)  # fmt: skip
+                 recv=book.recv, bid=float(bids[bid]), ask=float(asks[ask]),
+                 bid_size=float(bid_sizes[bid]), ask_size=float(ask_sizes[ask]),
+                 seq=book.seq)  # fmt: skip

@@ -17,12 +17,13 @@ SPARE = 500
 class Side:
     """Levels of one side in order of first appearance."""
 
-    __slots__ = ("_places", "_prices", "_sizes")
+    __slots__ = ("_logs", "_places", "_prices", "_sizes")
 
     def __init__(self, levels: Iterable[tuple[float, float]] = ()) -> None:
         self._places: dict[float, int] = {}
         self._prices = array("d")
         self._sizes = array("d")
+        self._logs: Array = np.empty(0)
         self.update(levels)
 
     def update(self, levels: Iterable[tuple[float, float]]) -> None:
@@ -39,13 +40,21 @@ class Side:
 
     def arrays(self) -> tuple[Array, Array]:
         """(prices, sizes) of the levels there are; copies."""
-        sizes = np.frombuffer(self._sizes)
+        prices, sizes, _ = self.columns()
         held = sizes > 0
-        prices, sizes = np.frombuffer(self._prices)[held], sizes[held]
-        if len(self._sizes) > 2 * len(sizes) + SPARE:
+        return prices[held], sizes[held]
+
+    def columns(self) -> tuple[Array, Array, Array]:
+        """(prices, sizes, log prices) of every place, deleted levels with size 0; copies."""
+        prices, sizes, known = np.array(self._prices), np.array(self._sizes), len(self._logs)
+        if known < len(prices):
+            self._logs = np.concatenate([self._logs, np.log(prices[known:])])
+        if len(sizes) > 2 * np.count_nonzero(sizes) + SPARE:
+            held = sizes > 0
+            prices, sizes, self._logs = prices[held], sizes[held], self._logs[held]
             self._places = {price: place for place, price in enumerate(prices.tolist())}
             self._prices, self._sizes = array("d", prices), array("d", sizes)
-        return prices, sizes
+        return prices, sizes, self._logs
 
     def levels(self) -> dict[float, float]:
         """Price -> size."""

@@ -23,7 +23,9 @@ GAPLESS_IDS = frozenset({"binance"})
 BINS = 256
 BIN_FLOOR = -6.0
 BINS_PER_OCTAVE = 8.0
+EDGES = 2.0 ** (np.arange(1, BINS + 1) / BINS_PER_OCTAVE + BIN_FLOOR)
 BIG = 0.99
+HUGE = 0.995
 BUNCH_NS = 5 * NS
 BUNCH_KEPT_NS = 20 * NS
 MIN_PRINTS = 200
@@ -90,6 +92,7 @@ class SizeClasses:
         self._counts = np.zeros((symbols, BINS))
         self._prints = np.zeros(symbols)
         self.big = np.full(symbols, np.inf)
+        self.huge = np.full(symbols, np.inf)
         self.large = np.full(symbols, np.inf)
         self.small = np.zeros(symbols)
 
@@ -111,12 +114,17 @@ class SizeClasses:
         share = np.cumsum(self._counts, axis=1)
         total = np.maximum(share[:, -1:], 1e-9)
         share /= total
-        edges = 2.0 ** (np.arange(1, BINS + 1) / BINS_PER_OCTAVE + BIN_FLOOR)
-        known = self.known
-        self.big = np.where(known, edges[(share < BIG).sum(axis=1).clip(max=BINS - 1)], np.inf)
-        self.large = np.where(known, edges[(share < 0.75).sum(axis=1).clip(max=BINS - 1)], np.inf)
-        self.small = np.where(known, edges[(share < 0.25).sum(axis=1).clip(max=BINS - 1)], 0.0)
+        self.big = self._size(share, BIG, np.inf)
+        self.huge = self._size(share, HUGE, np.inf)
+        self.large = self._size(share, 0.75, np.inf)
+        self.small = self._size(share, 0.25, 0.0)
         self._counts *= np.exp(-seconds / FORGET_S)
+
+    def _size(self, share: Array, quantile: float, unknown: float) -> Array:
+        """The upper edge of the bin that holds a quantile of each symbol's prints."""
+        bins = (share < quantile).sum(axis=1).clip(max=BINS - 1)
+        out: Array = np.where(self.known, EDGES[bins], unknown)
+        return out
 
 
 class Batch:

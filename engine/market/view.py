@@ -1,16 +1,19 @@
 """What cards see: the market at one instant, as arrays over windows and symbols.
 
 Axes: W windows (only those asked for; usually all six), S symbols, N bars, H whole windows,
-L price levels. Prices are natural logs, flow and depth are USD notional, missing data is NaN.
-`mirror` swaps bulls and bears; the mirror test of the cards is built on it.
+L price levels, V venues, K buckets, M modes, C cards. Prices are natural logs, flow and depth are
+USD notional, missing data is NaN. `mirror` (mirror.py) swaps bulls and bears; the mirror test of
+the cards is built on it.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 BARS = 120
 HISTORY = 61
@@ -102,8 +105,43 @@ class Cells:
     ask_taken: Array
     bid_refill: Array
     ask_refill: Array
-    # published series, last value: log taker buy/sell ratio
+    # notional that came to rest and that left untraded, by 1 bp slot and second, within 50 bps
+    bid_added: Array
+    ask_added: Array
+    bid_cancelled: Array
+    ask_cancelled: Array
+    # notional traded at a price beyond what was shown there (hidden size on that side of the book)
+    bid_hidden: Array
+    ask_hidden: Array
+    # prints above the 99.5th size percentile
+    huge_buy: Array
+    huge_sell: Array
+    # trades that moved the price up or down, each weighted by the length of its run so far
+    up_runs: Array
+    down_runs: Array
+    # notional of takers that went through two price levels or more within 100 ms
+    sweep_buy: Array
+    sweep_sell: Array
+    # notional x log distance from the mid at which takers traded (half the effective spread)
+    paid_buy: Array
+    paid_sell: Array
+    # liquidated positions, notional; a lower bound where the venue publishes a part
+    long_liq: Array
+    short_liq: Array
+    # notional of estimated liquidation clusters that price traded through
+    long_swept: Array
+    short_swept: Array
+    # published series, last value known: log taker buy/sell ratio, log long/short of top accounts,
+    # top positions and all accounts, open interest (base), funding per 8 h minus the venue's
+    # neutral rate, log mark and index price
     taker_ratio: Array
+    top_accounts: Array
+    top_positions: Array
+    global_accounts: Array
+    oi: Array
+    funding: Array
+    mark: Array
+    index: Array
     # share of the stretch, 0..1, with a live tape (or candles), and with a synchronised book
     covered: Array
     book_covered: Array
@@ -113,12 +151,119 @@ class Cells:
 class Footprint:
     """Taker notional by price level over each window, lowest price first; shape (W, L, S).
 
-    Levels are `step` apart in log price (W, S); levels without a trade are 0.
+    Levels are `step` apart in log price and the lowest begins at `floor` (W, S); levels without a
+    trade are 0. `late`: both sides together over the newest half of the window.
     """
 
     buy: Array
     sell: Array
     step: Array
+    floor: Array
+    late: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Venues:
+    """Each venue by itself, the reference among them; NaN where it is silent, stale or lacks it.
+
+    Notional in USD over the window that ends now: `buy`, `sell`, `long_liq`, `short_liq` (V, W, S).
+    `close` (V, S): log price of the last trade; `course` (V, 120, S): the same at the end of each
+    of the last 120 seconds, oldest first; a spot venue's in USDT. `oi` (V, S) and `oi_before`
+    (V, W, S): open interest in USD now and a window ago. `funding` (V, S): per 8 h, minus the
+    venue's neutral rate. `bid_50`, `ask_50` (V, S): resting notional within 50 bps.
+    """
+
+    names: tuple[str, ...]
+    reference: int
+    dex: Flags
+    spot: Flags
+    buy: Array
+    sell: Array
+    long_liq: Array
+    short_liq: Array
+    close: Array
+    course: Array
+    oi: Array
+    oi_before: Array
+    funding: Array
+    bid_50: Array
+    ask_50: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidations:
+    """Estimated notional that would be liquidated, by distance from the price; (K, S).
+
+    Bucket k reaches from k to k + 1 times `step` in log price: `above`, shorts that a rise would
+    close; `below`, longs that a fall would close. An estimate from open interest, never a fact.
+    """
+
+    step: float
+    above: Array
+    below: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """What the clock says, and what this hour was like before; (S,) but for the two releases.
+
+    `hour_mean`, `hour_error`: mean log return of this hour of the week and its standard error;
+    `session_*`: of this session (Asia, Europe, US); `hour_volume`: usual notional a second at this
+    hour of the day. `day_high` ... `week_low`: log extremes of the UTC day and week before.
+    `top_accounts_open`, `top_positions_open`: log ratios as this session opened. `to_funding`,
+    `funding_interval`: seconds. `to_release`, `since_release`: seconds to the next and from the
+    last scheduled macro release, inf where none is known.
+    """
+
+    hour_mean: Array
+    hour_error: Array
+    session_mean: Array
+    session_error: Array
+    hour_volume: Array
+    day_high: Array
+    day_low: Array
+    week_high: Array
+    week_low: Array
+    top_accounts_open: Array
+    top_positions_open: Array
+    to_funding: Array
+    funding_interval: Array
+    to_release: float
+    since_release: float
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Headlines that name a symbol: `tone` -1..+1 (S,), decayed with a half-life of 2 h.
+
+    `mentions` and `usual` (W, S): headlines in the window, and their mean over the windows before.
+    """
+
+    tone: Array
+    mentions: Array
+    usual: Array
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPass:
+    """This step's cards that read no cards, for those that do; C of them, all modes.
+
+    `by_window` (M, C, W, S): scores per window, NaN where a mode does not read the window.
+    `score`, `confidence`, `weight` (M, C, S) as in the readings; `category_weight` (M, C, S): that
+    of the card's category. `breadth` (M, S): share of cards bullish minus share bearish;
+    `breadth_before` (M, W, S): the same a window ago.
+    """
+
+    modes: tuple[str, ...]
+    cards: tuple[str, ...]
+    categories: tuple[str, ...]
+    by_window: Array
+    score: Array
+    confidence: Array
+    weight: Array
+    category_weight: Array
+    breadth: Array
+    breadth_before: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -126,7 +271,10 @@ class View:
     """The market as of `now` (ns); everything before it, nothing after it.
 
     `bars`: the last 120 bars of each window (N axis). `spans`: the last 61 whole windows, the
-    current one last (H axis), so z(x) over 60 windows needs no state.
+    current one last (H axis), so z(x) over 60 windows needs no state. `outside`: named series of
+    other sources, (W, H, S) each, the value known at the end of each window, market-wide ones the
+    same for all symbols; names that no source brings are missing (`measure.outside` gives NaN).
+    `first`: None in the first pass.
     """
 
     now: int
@@ -135,47 +283,9 @@ class View:
     bars: Cells
     spans: Cells
     footprint: Footprint
-
-
-# Fields that change sign with the sides swapped, and those that trade places; the rest stay.
-_NEGATED = ("open", "close", "mid", "vwap", "tilt", "ofi", "taker_ratio")
-_PAIRS = (
-    ("buy", "sell"),
-    ("buys", "sells"),
-    ("big_buy", "big_sell"),
-    ("bunched_buy", "bunched_sell"),
-    ("large_buy", "large_sell"),
-    ("small_buy", "small_sell"),
-)
-
-
-def mirror(view: View) -> View:
-    """The same market, bulls and bears swapped: log p -> -log p, buys <-> sells, bids <-> asks."""
-    return View(
-        now=view.now,
-        symbols=view.symbols,
-        windows=view.windows,
-        bars=_mirror_cells(view.bars),
-        spans=_mirror_cells(view.spans),
-        footprint=Footprint(
-            buy=view.footprint.sell[:, ::-1],
-            sell=view.footprint.buy[:, ::-1],
-            step=view.footprint.step,
-        ),
-    )
-
-
-def _mirror_cells(cells: Cells) -> Cells:
-    swapped = {"high": -cells.low, "low": -cells.high}
-    for left, right in _PAIRS:
-        swapped[left], swapped[right] = getattr(cells, right), getattr(cells, left)
-    for field in fields(cells):
-        name = field.name
-        if name in _NEGATED:
-            swapped[name] = -getattr(cells, name)
-        elif name.startswith("bid_"):
-            other = "ask_" + name.removeprefix("bid_")
-            swapped[name], swapped[other] = getattr(cells, other), getattr(cells, name)
-        elif name not in swapped and not name.startswith("ask_"):
-            swapped[name] = getattr(cells, name)
-    return Cells(**swapped)
+    venues: Venues
+    liquidations: Liquidations
+    calendar: Calendar
+    news: News
+    outside: Mapping[str, Array] = field(default_factory=dict)
+    first: FirstPass | None = None

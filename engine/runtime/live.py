@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -26,6 +27,8 @@ TICK_S = 0.05
 CHECK_S = 1.0
 TOP_UP_S = 20.0
 MIN_COVER_BPS = 12.0
+FIRST_WAIT_S = 45.0
+REST_WAIT_S = 900.0
 
 
 class Engine:
@@ -54,7 +57,9 @@ class Engine:
         self._recorder = recorder
         self._warm_step = warm_step
         self._sessions = {name: self._session(name, feed) for name, feed in feeds.items()}
+        self.pipeline.usage = {name: session.usage for name, session in self._sessions.items()}
         self._stop = asyncio.Event()
+        self._late: list[asyncio.Task[None]] = []
         self._problem = ""
 
     def _session(self, name: str, feed: Feed) -> Session:
@@ -74,16 +79,18 @@ class Engine:
         self._tell("started", self.clock.now())
         jobs = [
             *(session.run() for session in self._sessions.values()),
-            self._tick(), self._mend_books(), *(self._backfill(name) for name in self._sessions),
+            self._tick(), self._mend_books(), self._backfill(),
+            *(self._top_up(name) for name in self._sessions if self.config.feeds[name].backfill),
         ]  # fmt: skip
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await self._watch(tasks, stopping)
         finally:
-            for task in (*tasks, stopping):
+            running = (*tasks, *self._late, stopping)
+            for task in running:
                 task.cancel()
-            await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            await asyncio.gather(*running, return_exceptions=True)
             if self._archive is not None:
                 await self._archive.close()
             if self._recorder is not None:
@@ -143,28 +150,58 @@ class Engine:
 
     async def _mend_books(self) -> None:
         """Ask for a fresh snapshot of every book that is broken, or whose known depth ran out."""
+        market = self.pipeline.market
         while True:
             await self.clock.sleep(CHECK_S)
-            for (venue, symbol), listed in self.pipeline.market.listed.items():
+            for (venue, symbol), listed in market.listed.items():
                 book = listed.book
-                thin = book.synced and self.pipeline.market.cover(listed.index) < MIN_COVER_BPS
+                known = book.synced and venue == market.reference
+                thin = known and market.cover(listed.index) < MIN_COVER_BPS
                 worn = thin and self.clock.now() - book.snapshot_at > 60 * NS
-                if symbol is not None and book.recv and (not book.synced or worn):
+                heard = book.recv or book.waiting
+                if symbol is not None and heard and (not book.synced or worn):
                     for name, session in self._sessions.items():
                         if self.pipeline.feeds[name].venue == venue:
                             session.heal(symbol)
 
-    async def _backfill(self, name: str) -> None:
-        """History of one feed, then the warm-up, then whatever minutes turn out incomplete."""
-        feed, session = self.pipeline.feeds[name], self._sessions[name]
-        if not self.config.feeds[name].backfill:
-            return
+    async def _backfill(self) -> None:
+        """History of all feeds at once; the warm-up when what a first bias needs is there, and
+        again when the rest is. A feed that cannot be reached keeps nobody waiting for good."""
+        names = [name for name in self._sessions if self.config.feeds[name].backfill]
+        plans = await asyncio.gather(*(self._plan(name) for name in names))
+        firsts = [self._fetch(name, soon) for name, (soon, _) in zip(names, plans, strict=True)]
+        await self._gather(firsts, FIRST_WAIT_S)
+        await self._warm(minutes=8 * 3600.0)
+        rests = [self._fetch(name, rest) for name, (_, rest) in zip(names, plans, strict=True)]
+        await self._gather(rests, REST_WAIT_S)
+        await self._warm(minutes=8 * 86400.0)
+
+    async def _plan(self, name: str) -> tuple[list[Request], list[Request]]:
+        """A feed's history requests: those of a first bias, the others."""
+        await self._sessions[name].catalogued.wait()
+        feed = self.pipeline.feeds[name]
         requests = feed.backfill(self.clock.now(), self.pipeline.symbols)
         soon = [r for r in requests if r.purpose.endswith("first")]
-        await session.fetch(soon)
-        await self._warm(minutes=8 * 3600.0)
-        await session.fetch([r for r in requests if r not in soon])
-        await self._warm(minutes=8 * 86400.0)
+        return soon, [r for r in requests if not r.purpose.endswith("first")]
+
+    async def _fetch(self, name: str, requests: list[Request]) -> None:
+        await self._sessions[name].fetch(requests)
+
+    async def _gather(self, jobs: Sequence[Coroutine[Any, Any, None]], seconds: float) -> None:
+        """Until all are done, or that time has passed; the late ones go on."""
+        tasks = [asyncio.create_task(job) for job in jobs]
+        self._late += tasks
+        enough = asyncio.create_task(self.clock.sleep(seconds))
+        pending: set[asyncio.Task[None]] = set(tasks)
+        while pending and not enough.done():
+            done, _ = await asyncio.wait({*pending, enough}, return_when=asyncio.FIRST_COMPLETED)
+            pending -= done
+        enough.cancel()
+
+    async def _top_up(self, name: str) -> None:
+        """Whatever minutes turn out incomplete, for good."""
+        feed, session = self.pipeline.feeds[name], self._sessions[name]
+        await session.catalogued.wait()
         while True:
             await self.clock.sleep(TOP_UP_S)
             await session.fetch(self._missing(feed))

@@ -14,8 +14,8 @@ from engine.decision.timeframes import ABSENT, STEPS
 from engine.market.market import Listed
 from engine.market.view import WINDOWS, Array
 from engine.runtime.health import feed_health
-from engine.runtime.inputs import ages
-from engine.runtime.pipeline import Pipeline, fed_inputs
+from engine.runtime.inputs import ages, fed_inputs
+from engine.runtime.pipeline import Pipeline
 from engine.snapshot import (
     Bar,
     CategoryInfo,
@@ -53,7 +53,6 @@ class Pictures:
             m: [self._undecided(m, s) for s in range(len(pipeline.symbols))] for m in MODES
         }
         self._decisions: dict[tuple[str, int], Decision] = {}
-        self._fed = fed_inputs(pipeline.feeds.values(), pipeline.symbols)
         self._watch = Watch(pipeline.config.alerts.rules)
         pipeline.after_step.append(self._look)
 
@@ -268,7 +267,9 @@ class Pictures:
 
     def _reason(self, card: Card, s: int, old: dict[str, Array], raw: Array) -> str:
         """Why a card is not available: the first thing that is missing on its way."""
-        fed = self._fed[self.pipeline.symbols[s]]
+        fed = fed_inputs(self.pipeline.feeds.values(), (self.pipeline.symbols[s],))[
+            self.pipeline.symbols[s]
+        ]
         if unfed := [need for need in card.needs if need not in fed]:
             return f"no feed brings {', '.join(unfed)}"
         if unheard := [n for n in card.needs if n in old and np.isnan(old[n][s])]:

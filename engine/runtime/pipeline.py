@@ -3,8 +3,7 @@
 Step k looks at k x 10 s and runs before the first frame received at or after k x 10 s + 0.25 s.
 """
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -14,43 +13,31 @@ from engine.config import Config
 from engine.decision.decide import STEP_NS, Decider, Decision
 from engine.decision.normalise import Normaliser
 from engine.events import Event, FeedStatus
+from engine.feeds.budget import Usage
 from engine.feeds.feed import Context, DecodeError, Feed, Frame
-from engine.market.market import Market
+from engine.market.market import Listed, Market
 from engine.market.view import WINDOWS
-from engine.runtime.inputs import ages
+from engine.runtime.inputs import ages, fed_inputs
+from engine.runtime.silence import Silence
+from engine.runtime.tally import FeedTally
 
 GRACE_NS = NS // 4
 LONG_SILENCE_NS = 3600 * NS
 STATUS = "status"
 TROUBLE = frozenset({"blocked", "limited", "error"})
-SAMPLES = 20
+PLAN_STEPS = 6  # between two looks at what a feed expects
 # How far back each window's normalisers are warmed, in seconds: about two look-backs, as far as
 # candles of 8 and 180 days reach.
 WARM_REACH = {"1m": 6 * 3600, "5m": 2 * 86400, "1h": 604800, "4h": 14 * 86400, "1d": 110 * 86400}
 FROM_MINUTES = frozenset({"1m", "5m", "1h"})
 
 
-class FeedTally:
-    """What the pipeline counts of one feed."""
-
-    __slots__ = ("bytes", "dropped", "events", "frames", "last", "rate", "rate_from", "samples")
-
-    def __init__(self) -> None:
-        self.frames = 0
-        self.bytes = 0
-        self.events = 0
-        self.last = 0
-        self.rate = 0.0
-        self.rate_from = (0, 0)
-        self.dropped: Counter[str] = Counter()
-        self.samples: deque[tuple[str, str]] = deque(maxlen=SAMPLES)
-
-
 class Pipeline:
     """Frames in, market and decisions kept; `on_step` is told of every step's decisions.
 
     `after_step`: called with the step's instant once `on_step` has returned.
-    `unheard`: the state of a stream that nothing is known of yet.
+    `unheard`: the state of a stream that nothing is known of yet. `usage`: what each live session
+    uses of its venue's allowances.
     """
 
     def __init__(self, config: Config, feeds: Mapping[str, Feed],
@@ -66,10 +53,11 @@ class Pipeline:
         self.step_ts = 0
         self.first_step = 0
         self.warmed = False
-        self.tallies = {name: FeedTally() for name in feeds}
+        self.tallies = {name: FeedTally(feed) for name, feed in feeds.items()}
+        self.silence = Silence(config.freshness)
+        self.usage: dict[str, Callable[[], Usage]] = {}
         self.transport: dict[tuple[str, str], FeedStatus] = {}
         self.troubles: dict[tuple[str, str], FeedStatus] = {}
-        self.reconnects: Counter[str] = Counter()
         self.after_step: list[Callable[[int], None]] = []
         self._on_step = on_step
         self._next_step = 0
@@ -99,20 +87,18 @@ class Pipeline:
         except DecodeError as error:
             self._drop(self.tallies[frame.feed], str(error), frame.data)
             events = ()
-        self._take(frame.feed, recv, len(frame.data), events)
+        self._take(frame.feed, recv, len(frame.data), events, frame.url)
 
-    def on_events(self, feed: str, recv: int, size: int, events: Sequence[Event]) -> None:
+    def on_events(self, feed: str, recv: int, size: int, events: Sequence[Event],
+                  url: str = "") -> None:  # fmt: skip
         """A frame that was decoded elsewhere: run the steps that are due, then apply."""
         if recv >= self._next_step + GRACE_NS:
             self.run_until(recv)
-        self._take(feed, recv, size, events)
+        self._take(feed, recv, size, events, url)
 
-    def _take(self, feed: str, recv: int, size: int, events: Sequence[Event]) -> None:
-        tally = self.tallies[feed]
-        tally.frames += 1
-        tally.bytes += size
-        tally.last = recv
-        tally.events += len(events)
+    def _take(self, feed: str, recv: int, size: int, events: Sequence[Event],
+              url: str = "") -> None:  # fmt: skip
+        self.tallies[feed].take(recv, size, events, url)
         apply = self.market.apply
         for event in events:
             apply(event)
@@ -143,15 +129,16 @@ class Pipeline:
             self._prepared = None
             self.warmed = True
             return
+        if tally := self.tallies.get(status.feed):
+            tally.status(status)
         if status.stream is None:
             self._trouble(status)
-        elif status.state != "resync":
-            before = self.transport.get((status.feed, status.stream))
+        elif status.state != "resync" and status.connection != "rest":
             if status.state == "connected":
                 # The connection speaks again: what troubled it is over.
                 self.troubles.pop((status.feed, status.connection), None)
-                if before is not None and before.state == "closed":
-                    self.reconnects[status.feed] += 1
+            elif status.state == "closed":
+                self.silence.interrupt(status.feed, status.stream)
             self.transport[status.feed, status.stream] = status
         self.market.apply(status)
 
@@ -186,19 +173,30 @@ class Pipeline:
         return self._next_step + GRACE_NS if self._next_step else 0
 
     def _step(self, now: int) -> None:
+        self.decider.feed(fed_inputs(self.feeds.values(), self.symbols))
         view = self.market.view(now)
         decisions = self.decider.step(view, ages(self.market, now))
         self.steps += 1
         self.step_ts = now
-        for tally in self.tallies.values():
-            since, count = tally.rate_from
-            if since:
-                tally.rate = (tally.events - count) / ((now - since) / NS)
-            tally.rate_from = (now, tally.events)
+        for name, tally in self.tallies.items():
+            self._look_at(name, tally, now)
         if self._on_step is not None:
             self._on_step(now, decisions)
         for look in self.after_step:
             look(now)
+
+    def _look_at(self, name: str, tally: FeedTally, now: int) -> None:
+        """Rates, and how silent each stream of a feed is."""
+        feed = self.feeds[name]
+        tally.step(now)
+        if self.steps <= PLAN_STEPS or self.steps % PLAN_STEPS == 0:
+            tally.plan(feed)
+        self.silence.step(name, tally, self.listings(feed.venue), now)
+
+    def listings(self, venue: str) -> dict[str, Listed]:
+        """What is known of a venue's symbols."""
+        listed = self.market.listed.items()
+        return {symbol: x for (place, symbol), x in listed if place == venue and symbol}
 
     # -- warm-up ---------------------------------------------------------------------------
 
@@ -219,12 +217,3 @@ class Pipeline:
                 self.decider.warm(fresh, self.market.view(at, (window,)), every)
                 yield
         self._prepared = fresh
-
-
-def fed_inputs(feeds: Iterable[Feed], symbols: tuple[str, ...]) -> dict[str, frozenset[str]]:
-    """Inputs per symbol that the feeds provide; `venues` once two of them bring trades."""
-    listed = list(feeds)
-    provided = {need for feed in listed for need in feed.provides}
-    if len({feed.venue for feed in listed if "trades" in feed.provides}) > 1:
-        provided.add("venues")
-    return dict.fromkeys(symbols, frozenset(provided))

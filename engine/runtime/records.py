@@ -12,8 +12,9 @@ from engine.decision.decide import Decision
 from engine.decision.timeframes import ABSENT, STEPS
 from engine.market.fields import LIVE_AT
 from engine.runtime.health import feed_health
+from engine.runtime.pictures import Pictures
 from engine.runtime.pipeline import Pipeline
-from engine.snapshot import ModeOfData
+from engine.snapshot import Alert, ModeOfData
 from engine.store.history import History
 from engine.store.records import (
     NONE,
@@ -59,7 +60,10 @@ def catalogue(config: Config, pipeline: Pipeline) -> Catalogue:
 
 
 class Archive:
-    """Keeps each step of a pipeline in a database; never holds the pipeline up."""
+    """Keeps each step of a pipeline, and the alerts it made, in a database.
+
+    It never holds the pipeline up. Make it after the pipeline's Pictures, whose alerts it keeps.
+    """
 
     def __init__(self, config: Config, pipeline: Pipeline, mode_of_data: ModeOfData,
                  path: Path, opened: int) -> None:  # fmt: skip
@@ -70,6 +74,8 @@ class Archive:
         self._mode_of_data: ModeOfData = mode_of_data
         self._history: History | None = None
         self._minute = 0
+        self._alert = 0
+        pipeline.after_step.append(self._alerted)
 
     async def open(self) -> None:
         """Raises StoreError, or Locked when another process writes the database."""
@@ -109,6 +115,13 @@ class Archive:
             )
         )
 
+    def _alerted(self, now: int) -> None:
+        """Take down what the step's picture made known; it is made after the step."""
+        new = [alert for alert in _alerts(self._pipeline) if alert.number > self._alert]
+        if new and self._history is not None:
+            self._alert = new[0].number
+            self._history.put(Batch(alerts=tuple(reversed(new))))
+
     def _minutely(self, now: int) -> tuple[tuple[BarRecord, ...], tuple[HealthRecord, ...]]:
         minute = now // MINUTE_NS
         if minute <= self._minute:
@@ -135,6 +148,13 @@ class Archive:
             ts=cell * MINUTE_NS, open=ohlc[0], high=ohlc[1], low=ohlc[2], close=ohlc[3],
             buy=flow[0], sell=flow[1], trades=live[LIVE_AT["buys"]] + live[LIVE_AT["sells"]],
         )  # fmt: skip
+
+
+def _alerts(pipeline: Pipeline) -> tuple[Alert, ...]:
+    """The alerts of the pictures that look at this pipeline, latest first."""
+    owners = (getattr(look, "__self__", None) for look in pipeline.after_step)
+    pictures = next((owner for owner in owners if isinstance(owner, Pictures)), None)
+    return () if pictures is None else pictures._watch.alerts
 
 
 def _decision(d: Decision) -> DecisionRecord:

@@ -20,7 +20,8 @@ from engine.cards.averages import (
 )
 from engine.cards.card import Card, registry
 from engine.cards.measure import window_atr
-from engine.market.view import BARS, HISTORY, WINDOWS, Array, Cells, View, mirror
+from engine.market.mirror import mirror
+from engine.market.view import BARS, HISTORY, WINDOWS, Array, Cells, View
 
 Make = Callable[..., View]
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cards.card import registry
-from engine.market.view import mirror
+from engine.market.mirror import mirror
 
 # id: name, needs, role, scale
 FACTS = {

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cards.card import registry
-from engine.market.view import mirror
+from engine.market.mirror import mirror
 
 # id, name, needs, role, scale, cadence, twin; then the fields that the card reads.
 FACTS = {

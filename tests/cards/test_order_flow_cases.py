@@ -5,7 +5,7 @@ import pytest
 
 from engine.cards import order_flow as cards
 from engine.cards.volume_clock import bucket_imbalance
-from engine.market.view import mirror
+from engine.market.mirror import mirror
 
 BUYING = (
     *("buy_volume", "volume_delta", "volume_ratio", "order_flow_imbalance", "toxic_flow_index"),

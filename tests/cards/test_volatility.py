@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from engine.cards.averages import yang_zhang
 from engine.cards.card import Card, registry
-from engine.market.view import BARS, HISTORY, WINDOWS, Array, Cells, View, mirror
+from engine.market.mirror import mirror
+from engine.market.view import BARS, HISTORY, WINDOWS, Array, Cells, View
 
 Make = Callable[..., View]
 

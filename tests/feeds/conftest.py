@@ -1,6 +1,7 @@
 """A small venue on the loopback, and a clock that runs faster than the wall."""
 
 import asyncio
+import random
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +16,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from engine.config import ConnectionConfig, FeedConfig
+from engine.events import FeedStatus
+from engine.feeds.binance import Binance
+from engine.feeds.feed import Connection, Frame, Poll
+from engine.feeds.feed import Request as RestRequest
+from engine.feeds.session import Session
+from engine.instruments import Instrument
 
 
 class FastClock:
@@ -35,7 +42,9 @@ class Venue:
     """Speaks enough of Binance USD-M: SUBSCRIBE with acks, ticking streams, REST answers.
 
     `refusals` are (status, headers) for the next handshakes, `faults` the same for REST paths;
-    `silent` stops the data, `acks` the acknowledgements.
+    `silent` stops the data, `acks` the acknowledgements. `answers` are bodies by path, with
+    `tags` as their ETags; `hung` paths are never answered. A subscription of a `fatal` stream
+    kills its socket.
     """
 
     def __init__(self) -> None:
@@ -45,6 +54,14 @@ class Venue:
         self.handshakes: list[str] = []
         self.commands: list[tuple[str, int, dict]] = []
         self.requests: list[tuple[int, str]] = []
+        self.heads: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
+        self.handshake_heads: list[dict[str, str]] = []
+        self.connected: list[tuple[int, str]] = []
+        self.answers: dict[str, bytes] = {}
+        self.tags: dict[str, str] = {}
+        self.hung: set[str] = set()
+        self.fatal = ""
         self.refusals: list[tuple[int, dict[str, str]]] = []
         self.faults: dict[str, list[tuple[int, dict[str, str]]]] = defaultdict(list)
         self.silent = False
@@ -79,6 +96,8 @@ class Venue:
 
     def _screen(self, connection: ServerConnection, request: Request) -> Response | None:
         self.handshakes.append(request.path)
+        self.connected.append((self.clock(), request.path))
+        self.handshake_heads.append(dict(request.headers.raw_items()))
         if not self.refusals:
             return None
         status, headers = self.refusals.pop(0)
@@ -96,7 +115,7 @@ class Venue:
             async for text in connection:
                 command = msgspec.json.decode(text)
                 self.commands.append((connection.request.path, self.clock(), command))
-                streams += command["params"]
+                self._subscribe(connection, command, streams)
                 if self.acks:
                     await connection.send(f'{{"result":null,"id":{command["id"]}}}')
         except ConnectionClosed:
@@ -106,6 +125,16 @@ class Venue:
             ticking.cancel()
             with suppress(asyncio.CancelledError, ConnectionClosed):
                 await ticking
+
+    def _subscribe(self, connection: ServerConnection, command: dict, streams: list[str]) -> None:
+        """Add to the streams or take from them; anything but that is answered and no more."""
+        params = command.get("params", [])
+        if self.fatal and any(param.startswith(self.fatal) for param in params):
+            connection.transport.abort()
+        elif command["method"] == "UNSUBSCRIBE":
+            streams[:] = [name for name in streams if name not in params]
+        elif command["method"] == "SUBSCRIBE":
+            streams += params
 
     async def _tick(self, connection: ServerConnection, streams: list[str]) -> None:
         seq = 1000
@@ -123,10 +152,15 @@ class Venue:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            target = head.split(" ")[1]
+            first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+            target = first.split(" ")[1]
+            head = dict(line.lower().split(": ", 1) for line in lines if line)
             self.requests.append((self.clock(), target))
-            status, headers, body = self._body(target)
+            self.heads.append(head)
+            self.bodies.append(await reader.readexactly(int(head.get("content-length", 0))))
+            if _path(target) in self.hung:
+                await reader.read()
+            status, headers, body = self._body(target, head)
             lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "Connection: close"]
             lines += [f"Content-Length: {len(body)}", *(f"{k}: {v}" for k, v in headers.items())]
             writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
@@ -135,11 +169,16 @@ class Venue:
         with suppress(ConnectionError):
             await writer.wait_closed()
 
-    def _body(self, target: str) -> tuple[int, dict[str, str], bytes]:
-        path = urlsplit(target).path.rpartition("/")[2]
+    def _body(self, target: str, head: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        path = _path(target)
         if self.faults[path]:
             status, headers = self.faults[path].pop(0)
             return status, headers, b'{"code":-1,"msg":"fault"}'
+        if path in self.answers:
+            tag = {"ETag": self.tags[path]} if path in self.tags else {}
+            if tag and head.get("if-none-match") == self.tags[path]:
+                return 304, tag, b""
+            return 200, tag, self.answers[path]
         if path == "exchangeInfo":
             rows = [
                 {
@@ -168,6 +207,10 @@ class Venue:
         ]
 
 
+def _path(target: str) -> str:
+    return urlsplit(target).path.rpartition("/")[2]
+
+
 def frame(stream: str, seq: int) -> str:
     """A plausible event of a subscribed stream."""
     name, _, kind = stream.partition("@")
@@ -181,8 +224,101 @@ def frame(stream: str, seq: int) -> str:
     return msgspec.json.encode({"stream": stream, "data": {**data, **common}}).decode()
 
 
+class Planned(Binance):
+    """Binance with what the others do differently, as each test says.
+
+    `streaming`: books come by the stream alone. `changes` to every connection.
+    """
+
+    def __init__(self, config, symbols, *, sockets=True, catalogue=True, streaming=False,
+                 headers=None) -> None:  # fmt: skip
+        super().__init__(config, [Instrument(id=s, group="x") for s in symbols])
+        self.wanted: list[Poll] = []
+        self.changes: dict[str, object] = {}
+        self.headers = headers or {}
+        self._sockets, self._asks, self._streaming = sockets, catalogue, streaming
+
+    def polls(self) -> list[Poll]:
+        return self.wanted
+
+    def catalogue_request(self) -> RestRequest | None:
+        return super().catalogue_request() if self._asks else None
+
+    def connections(self) -> list[Connection]:
+        own = super().connections() if self._sockets else []
+        return [msgspec.structs.replace(c, **self.changes) for c in own]
+
+    def book_request(self, symbol: str) -> RestRequest | None:
+        return None if self._streaming else super().book_request(symbol)
+
+    def resubscribe(self, symbol: str) -> tuple[str, tuple[str, ...]] | None:
+        stream = [f"{symbol.lower()}@depth@100ms"]
+        frames = [
+            msgspec.json.encode({"method": m, "params": stream, "id": 9}).decode()
+            for m in ("UNSUBSCRIBE", "SUBSCRIBE")
+        ]
+        return "public", tuple(frames)
+
+
+class Carried:
+    """A session that runs inside `async with`, and what came out of it."""
+
+    def __init__(self, feed, config, patience, symbols, clock) -> None:
+        self.frames: list[Frame] = []
+        self.statuses: list[FeedStatus] = []
+        self.feed = feed
+        self.session = Session(feed, config, patience, symbols, clock, self.frames.append,
+                               self.statuses.append, random.Random(7))  # fmt: skip
+
+    async def __aenter__(self) -> "Carried":
+        self._task = asyncio.create_task(self.session.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    def states(self, state: str, connection: str | None = None) -> list[FeedStatus]:
+        return [s for s in self.statuses if s.state == state and connection in (None, s.connection)]
+
+    def on(self, connection: str) -> list[Frame]:
+        return [f for f in self.frames if f.connection == connection]
+
+    async def until(self, condition: Callable[[], object], seconds: float = 15.0) -> None:
+        """Wait in wall time for something that must come."""
+        async with asyncio.timeout(seconds):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def plan(venue: Venue, clock: FastClock, patience: ConnectionConfig) -> Callable[..., Carried]:
+    """plan(symbols=..., polls=..., of={}, **config): a session with a `Planned` feed."""
+    # The session imports it at the first request, which takes a while.
+    pytest.importorskip("httpx")
+
+    def make(symbols=("BTCUSDT", "ETHUSDT"), polls=(), of=None, **changes: object) -> Carried:
+        venue.clock = clock.now
+        config = venue.config(**changes)
+        feed = Planned(config, symbols, **(of or {}))
+        feed.wanted = list(polls)
+        return Carried(feed, config, patience, symbols, clock)
+
+    return make
+
+
 @pytest.fixture
 async def venue() -> AsyncIterator[Venue]:
+    server = Venue()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[Venue]:
+    """Another host."""
     server = Venue()
     await server.start()
     yield server

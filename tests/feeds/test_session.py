@@ -41,7 +41,10 @@ class Run:
         return [s for s in self.statuses if s.state == state and connection in (None, s.connection)]
 
     def on(self, connection: str) -> list[Frame]:
-        return [f for f in self.frames if f.connection == connection]
+        """The frames of a connection, but for the catalogue."""
+        return [
+            f for f in self.frames if f.connection == connection and "exchangeInfo" not in f.url
+        ]
 
 
 async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
@@ -175,7 +178,11 @@ async def test_reconnects_after_a_drop_and_counts_the_blind_time(venue, start):
         await until(lambda: len(venue.asked("/depth")) == 6)
     closed = [s.stream for s in run.states("closed")][:5]
     assert sorted(closed) == ["depth", "liquidation", "mark", "quote", "trade"]
-    assert len(run.states("connected")) == 10
+    assert len([s for s in run.states("connected") if s.stream]) == 10
+    told = [s.note for s in run.states("connected") if s.stream is None]
+    assert sum(float(note.removesuffix(" s blind")) for note in told) == pytest.approx(
+        run.session.counters.blind_ns / NS, abs=0.002
+    )
     assert run.session.counters.blind_ns > 0
 
 

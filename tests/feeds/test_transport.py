@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.clock import NS, WallClock
-from engine.feeds.rest import MINUTE, Budget, Spacing
+from engine.feeds.budget import MINUTE, Budget, Spacing
 from engine.feeds.transport import is_loopback, pump, race, refusal, within
 
 

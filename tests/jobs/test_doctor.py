@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import COMMAND_LINE, ConfigError, Layer, read_layers
+from engine.config import COMMAND_LINE, ConfigError, Layer, choose, read_layers
 from engine.jobs.doctor import Check, examine
 
 Respond = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -48,7 +48,9 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 def layers(rest: str, socket_url: str) -> list[Layer]:
     urls = {"rest": rest, "public": f"{socket_url}/public", "market": f"{socket_url}/market"}
-    return [*read_layers(), Layer(COMMAND_LINE, {"feeds": {"binance": {"urls": urls}}})]
+    alone = choose(read_layers(), feeds=["binance"])
+    alone["feeds"]["binance"]["urls"] = urls
+    return [*read_layers(), Layer(COMMAND_LINE, alone)]
 
 
 async def checks(rest: str, socket_url: str, folder: Path) -> dict[str, Check]:
@@ -100,7 +102,7 @@ async def test_refusals_are_told_for_rest_and_sockets(
         assert not found[name].ok
         assert text in found[name].text
         assert mend in found[name].mend
-        assert "replay" in found[name].works
+        assert found[name].works.startswith("demo, replay and every feed that answers")
         assert not found[name].fatal
 
 

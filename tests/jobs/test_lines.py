@@ -43,12 +43,15 @@ EXPECTED = [(n + 10**18, frame) for n, frame in enumerate(FRAMES)]
         ("no-newline-at-the-end.log", STAMPED.rstrip()),
         ("crlf.log", STAMPED.replace(b"\n", b"\r\n")),
         ("blank-lines.log", STAMPED.replace(b"\n", b"\n\n")),
-        ("one.gz", gzip.compress(STAMPED)),
-        ("two-members.gz", gzip.compress(STAMPED[:30]) + gzip.compress(STAMPED[30:])),
-        ("padded.gz", gzip.compress(STAMPED) + bytes(512)),
+        ("one.gz", gzip.compress(STAMPED, mtime=0)),
+        (
+            "two-members.gz",
+            gzip.compress(STAMPED[:30], mtime=0) + gzip.compress(STAMPED[30:], mtime=0),
+        ),
+        ("padded.gz", gzip.compress(STAMPED, mtime=0) + bytes(512)),
         ("one.zst", zstd_frames(STAMPED)),
         ("three-frames.zst", zstd_frames(STAMPED[:7], STAMPED[7:50], STAMPED[50:])),
-        ("misnamed.txt", gzip.compress(STAMPED)),
+        ("misnamed.txt", gzip.compress(STAMPED, mtime=0)),
     ],
 )
 def test_stamped_lines_in_every_wrapping(tmp_path: Path, name: str, content: bytes) -> None:
@@ -119,7 +122,7 @@ def test_bad_lines_say_why_and_keep_what_they_held(
     assert lines[1].data == text.strip()
 
 
-@pytest.mark.parametrize("whole", [gzip.compress(STAMPED * 50), zstd_frames(STAMPED * 50)])
+@pytest.mark.parametrize("whole", [gzip.compress(STAMPED * 50, mtime=0), zstd_frames(STAMPED * 50)])
 def test_a_torn_tail_keeps_what_came_before(tmp_path: Path, whole: bytes) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(whole[:-6])
@@ -157,7 +160,9 @@ def test_no_bytes_raise(
 def test_any_cut_leaves_a_prefix(
     tmp_path_factory: pytest.TempPathFactory, cut: int, packed: str
 ) -> None:
-    whole = {"gz": gzip.compress(STAMPED), "zst": zstd_frames(STAMPED), "log": STAMPED}[packed]
+    whole = {"gz": gzip.compress(STAMPED, mtime=0), "zst": zstd_frames(STAMPED), "log": STAMPED}[
+        packed
+    ]
     path = tmp_path_factory.getbasetemp() / f"cut.{packed}"
     path.write_bytes(whole[:cut])
     good = [form(line) for line in read_lines(path) if not line.bad]
@@ -168,7 +173,7 @@ def test_any_cut_leaves_a_prefix(
 def test_a_folder_is_merged_by_receive_time(tmp_path: Path) -> None:
     (tmp_path / "day").mkdir()
     (tmp_path / "b.log").write_text("1 {}\n4 {}\n4 {}\n9 {}\n")
-    (tmp_path / "day" / "a.gz").write_bytes(gzip.compress(b"2 {}\n3 {}\n10 {}\n"))
+    (tmp_path / "day" / "a.gz").write_bytes(gzip.compress(b"2 {}\n3 {}\n10 {}\n", mtime=0))
     (tmp_path / "c.zst").write_bytes(zstd_frames(b'junk\n20 {}\n{"bare":1}\n5 {}\n21 {}\n'))
     (tmp_path / "README.md").write_text("no data")
     (tmp_path / ".hidden.log").write_text("0 {}\n")

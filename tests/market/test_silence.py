@@ -149,7 +149,7 @@ def test_short_windows_need_all_of_their_span_longer_ones_half(window: str, shar
     history.advance(end - span * NS - NS, np.full(1, 50.0))
     flow, live = np.zeros((len(FLOW), 1)), np.zeros((len(LIVE), 1))
     flow[FLOW_AT["covered"]] = 1
-    live[LIVE_AT["samples"]], live[LIVE_AT["sized"]] = 1, 1
+    live[[LIVE_AT["samples"], LIVE_AT["sized"], LIVE_AT["taped"]]] = 1
     live[LIVE_AT["spread"]] = 2.0
     ring = 1 if span == 10 else 10 if span <= 300 else 60
     for at in range(0, span, ring):

@@ -5,15 +5,16 @@ acknowledges subscriptions but sends nothing. Liquidations are a lower bound: th
 largest one per symbol and second.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from engine.clock import NS
 from engine.config import ConfigError, FeedConfig
 from engine.feeds.binance import wire
-from engine.feeds.binance.decode import MS, Decoder
-from engine.feeds.feed import Connection, DecodeError, Request
+from engine.feeds.binance.decode import Decoder
+from engine.feeds.feed import Connection, DecodeError, Poll, Request
+from engine.feeds.parse import MS
 from engine.instruments import Instrument, parse_name, venue_name
 
 CHUNK = 50
@@ -38,6 +39,7 @@ class Binance(Decoder):
 
     name = "binance"
     provides = frozenset({"trades", "book", "mark", "funding", "liq", "bars"})
+    headers: Mapping[str, str] = {}
 
     def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
         super().__init__()
@@ -79,6 +81,9 @@ class Binance(Decoder):
     def book_request(self, symbol: str) -> Request | None:
         return self._get("depth", 20, "book", symbol, limit=1000)
 
+    def resubscribe(self, symbol: str) -> tuple[str, tuple[str, ...]] | None:
+        return None
+
     def catalogue_request(self) -> Request | None:
         return self._get("exchangeInfo", 1, "catalogue")
 
@@ -97,6 +102,12 @@ class Binance(Decoder):
             raise DecodeError("malformed")
         self._listed = found
         return found
+
+    def carries(self, need: str, symbol: str) -> bool:
+        return need in self.provides and (self._listed is None or symbol in self._listed)
+
+    def polls(self) -> list[Poll]:
+        return []
 
     def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
         """Funding intervals, the last 499 min, 180 d of hours, then 8 d of minutes.

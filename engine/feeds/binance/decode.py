@@ -3,12 +3,9 @@
 The stream events are the hot path: one typed decode, one dictionary look-up, one struct.
 """
 
-import math
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Literal, TypeVar
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -18,7 +15,6 @@ from engine.events import (
     Event,
     Funding,
     Kline,
-    Levels,
     Liquidation,
     Mark,
     OpenInterest,
@@ -28,14 +24,23 @@ from engine.events import (
 )
 from engine.feeds.binance import wire
 from engine.feeds.feed import Context, DecodeError
+from engine.feeds.parse import (
+    FUNDING_HOURS,
+    MS,
+    NOT_OURS,
+    UNUSABLE,
+    convert,
+    number,
+    path,
+    per_coin,
+    query,
+)
 from engine.instruments import parse_name, venue_name
 
 Events = tuple[Event, ...]
 Measure = Literal["top_accounts", "top_positions", "global_accounts", "taker"]
 Row = TypeVar("Row")
 
-MS = 1_000_000
-FUNDING_HOURS = 8.0
 _RATIOS: dict[str, Measure] = {
     "globalLongShortAccountRatio": "global_accounts",
     "topLongShortAccountRatio": "top_accounts",
@@ -43,8 +48,6 @@ _RATIOS: dict[str, Measure] = {
 }
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 _INTERVAL = re.compile(r"([1-9][0-9]?)([mhdw])")
-_UNUSABLE = (ValueError, RecursionError)  # msgspec's errors and Unicode's are ValueErrors
-_NOT_OURS = "not a linear perpetual"
 
 
 class Decoder:
@@ -70,7 +73,7 @@ class Decoder:
         """Events of a frame, bare or in the `/stream` form, or of a REST answer."""
         try:
             payload = wire.ENVELOPES.decode(data).data
-        except _UNUSABLE:
+        except UNUSABLE:
             return self._decode_other(data, context)
         return self._handlers[type(payload)](payload, context)
 
@@ -86,7 +89,7 @@ class Decoder:
                 return self._array(raw, context)
         except msgspec.ValidationError:
             raise DecodeError("malformed") from None
-        except _UNUSABLE:
+        except UNUSABLE:
             raise DecodeError("not JSON") from None
         raise DecodeError("unknown shape")
 
@@ -94,11 +97,11 @@ class Decoder:
         if "e" in raw:
             return self._stream(raw, context)
         if "lastUpdateId" in raw:
-            return self._snapshot(_convert(raw, wire.Depth), context)
+            return self._snapshot(convert(raw, wire.Depth), context)
         if "openInterest" in raw:
-            return self._open_interest(_convert(raw, wire.OpenInterestNow), context)
+            return self._open_interest(convert(raw, wire.OpenInterestNow), context)
         if "markPrice" in raw:
-            return self._premium(_convert(raw, wire.Premium), context)
+            return self._premium(convert(raw, wire.Premium), context)
         if "symbols" in raw or ("result" in raw and "id" in raw):
             return ()
         error = raw.get("error", raw)
@@ -111,20 +114,20 @@ class Decoder:
         if first is None:
             return ()
         if isinstance(first, list):
-            return self._klines(_convert(raw, list[wire.Candle]), context)
+            return self._klines(convert(raw, list[wire.Candle]), context)
         if not isinstance(first, dict):
             raise DecodeError("unknown shape")
         if "e" in first:
             return self._many([_event(row) for row in raw], context)
         if "pair" in first and "symbol" not in first:
-            raise DecodeError(_NOT_OURS)
+            raise DecodeError(NOT_OURS)
         if "markPrice" in first:
-            return self._rows(self._premium, _convert(raw, list[wire.Premium]), context)
+            return self._rows(self._premium, convert(raw, list[wire.Premium]), context)
         if "sumOpenInterest" in first:
-            rows = _convert(raw, list[wire.OpenInterestRow])
+            rows = convert(raw, list[wire.OpenInterestRow])
             return self._rows(self._open_interest_row, rows, context)
         if "fundingIntervalHours" in first:
-            self._hours.update((r.symbol, r.hours) for r in _convert(raw, list[wire.FundingInfo]))
+            self._hours.update((r.symbol, r.hours) for r in convert(raw, list[wire.FundingInfo]))
             return ()
         return self._ratios(first, raw, context)
 
@@ -145,7 +148,7 @@ class Decoder:
             try:
                 out += handle(row, context)
             except DecodeError as error:
-                if error.args[0] != _NOT_OURS:
+                if error.args[0] != NOT_OURS:
                     raise
         return tuple(out)
 
@@ -153,7 +156,7 @@ class Decoder:
         """Our id and coins per venue unit, remembered per name."""
         listing = parse_name(name)
         if listing is None or len(name) > 40:
-            raise DecodeError(_NOT_OURS)
+            raise DecodeError(NOT_OURS)
         if len(self._names) > 4096:
             self._names.clear()
         self._names[name] = found = (listing.id, listing.lot)
@@ -161,7 +164,7 @@ class Decoder:
 
     def _named(self, context: Context) -> tuple[str, float]:
         """The contract of an answer that does not name one."""
-        name = _query(context.url).get("symbol")
+        name = query(context.url).get("symbol")
         if name is None and context.symbol:
             name = venue_name(self.venue, context.symbol)
         if name is None:
@@ -170,7 +173,7 @@ class Decoder:
 
     def _agg_trade(self, t: wire.AggTrade, context: Context) -> Events:
         if t.contracts == 2:
-            raise DecodeError(_NOT_OURS)
+            raise DecodeError(NOT_OURS)
         symbol, lot = self._names.get(t.symbol) or self._resolve(t.symbol)
         return (
             Trade(
@@ -195,7 +198,7 @@ class Decoder:
 
     def _quote(self, q: wire.BookTicker, context: Context) -> Events:
         if q.contracts == 2:
-            raise DecodeError(_NOT_OURS)
+            raise DecodeError(NOT_OURS)
         symbol, lot = self._names.get(q.symbol) or self._resolve(q.symbol)
         return (
             Quote(
@@ -214,7 +217,7 @@ class Decoder:
 
     def _delta(self, d: wire.DepthUpdate, context: Context) -> Events:
         if d.contracts == 2:
-            raise DecodeError(_NOT_OURS)
+            raise DecodeError(NOT_OURS)
         symbol, lot = self._names.get(d.symbol) or self._resolve(d.symbol)
         return (
             BookDelta(
@@ -223,8 +226,8 @@ class Decoder:
                 symbol=symbol,
                 ts=(d.time or d.event_time) * MS,
                 recv=context.recv,
-                bids=d.bids if lot == 1 else _per_coin(d.bids, lot),
-                asks=d.asks if lot == 1 else _per_coin(d.asks, lot),
+                bids=d.bids if lot == 1 else per_coin(d.bids, lot),
+                asks=d.asks if lot == 1 else per_coin(d.asks, lot),
                 first_seq=d.first_seq,
                 seq=d.seq,
                 prev_seq=d.prev_seq,
@@ -236,22 +239,22 @@ class Decoder:
         return (
             BookSnapshot(
                 **self._common(symbol, d.time or d.event_time, context),
-                bids=_per_coin(d.bids, lot),
-                asks=_per_coin(d.asks, lot),
+                bids=per_coin(d.bids, lot),
+                asks=per_coin(d.asks, lot),
                 seq=d.seq,
             ),
         )
 
     def _mark(self, m: wire.MarkPriceUpdate, context: Context) -> Events:
         if m.contracts == 2:
-            raise DecodeError(_NOT_OURS)
+            raise DecodeError(NOT_OURS)
         row = wire.Premium(m.symbol, m.mark, m.index, m.rate, m.time, m.event_time)
         return self._premium(row, context)
 
     def _premium(self, p: wire.Premium, context: Context) -> Events:
         symbol, lot = self._names.get(p.symbol) or self._resolve(p.symbol)
         common = self._common(symbol, p.time, context)
-        index, rate = _number(p.index, 1e15), _number(p.rate, 10)
+        index, rate = number(p.index, 1e15), number(p.rate, 10)
         self._marks[symbol] = mark = p.mark / lot
         out: Events = (
             Mark(**common, mark=mark, index=index / lot if index and index > 0 else None),
@@ -270,7 +273,7 @@ class Decoder:
     def _liquidation(self, f: wire.ForceOrder, context: Context) -> Events:
         order = f.order
         if f.contracts == 2:
-            raise DecodeError(_NOT_OURS)
+            raise DecodeError(NOT_OURS)
         symbol, lot = self._names.get(order.symbol) or self._resolve(order.symbol)
         if not (order.average and order.filled) or order.side not in ("BUY", "SELL"):
             raise DecodeError("malformed")
@@ -287,7 +290,7 @@ class Decoder:
     def _klines(self, rows: list[wire.Candle], context: Context) -> Events:
         """Closed candles; the one still open at receipt is left to the live trades."""
         symbol, lot = self._named(context)
-        asked = _seconds(_query(context.url).get("interval", ""))
+        asked = _seconds(query(context.url).get("interval", ""))
         recv = context.recv
         return tuple(
             Kline(
@@ -318,12 +321,12 @@ class Decoder:
     def _ratios(self, first: dict[str, Any], raw: list[Any], context: Context) -> Events:
         if "buySellRatio" in first:
             symbol, _ = self._named(context)
-            taker = _convert(raw, list[wire.TakerRow])
+            taker = convert(raw, list[wire.TakerRow])
             return tuple(self._ratio("taker", symbol, r.value, r.time, context) for r in taker)
-        measure = _RATIOS.get(_path(context.url).rpartition("/")[2])
+        measure = _RATIOS.get(path(context.url).rpartition("/")[2])
         if measure is None or "longShortRatio" not in first:
             raise DecodeError("unknown shape")
-        rows = [(self._resolve(r.symbol)[0], r) for r in _convert(raw, list[wire.RatioRow])]
+        rows = [(self._resolve(r.symbol)[0], r) for r in convert(raw, list[wire.RatioRow])]
         return tuple(self._ratio(measure, s, r.value, r.time, context) for s, r in rows)
 
     def _ratio(
@@ -345,48 +348,32 @@ class Decoder:
         }
 
 
-def _per_coin(levels: Levels, lot: float) -> Levels:
-    return levels if lot == 1 else [(price / lot, size * lot) for price, size in levels]
+def trading(answer: bytes) -> frozenset[str]:
+    """Our symbols that exchangeInfo lists as trading in USDT; raises DecodeError.
+
+    Perpetuals on equities and metals have a kind of their own and are left out.
+    """
+    try:
+        contracts = wire.CATALOGUES.decode(answer).symbols
+    except UNUSABLE:
+        raise DecodeError("malformed") from None
+    kind = ("TRADING", "PERPETUAL", "USDT")
+    names = [c.symbol for c in contracts if (c.status, c.kind, c.quote) == kind]
+    found = frozenset(listing.id for name in names if (listing := parse_name(name)))
+    if not found:
+        raise DecodeError("malformed")
+    return found
 
 
 def _event(raw: Any) -> Any:
     try:
-        return _convert(raw, wire.Event)
+        return convert(raw, wire.Event)
     except msgspec.ValidationError:
         if isinstance(raw, dict) and str(raw.get("e")) not in wire.EVENTS:
             raise DecodeError("unknown event") from None
         raise
 
 
-def _convert(raw: Any, kind: Any) -> Any:
-    return msgspec.convert(raw, kind, strict=False)
-
-
-def _number(text: Any, bound: float) -> float | None:
-    """A finite number within the bound; None for the venue's "" and for nonsense."""
-    try:
-        value = float(text)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return value if math.isfinite(value) and abs(value) <= bound else None
-
-
 def _seconds(interval: str) -> int | None:
     found = _INTERVAL.fullmatch(interval)
     return int(found[1]) * _UNITS[found[2]] if found else None
-
-
-@lru_cache(maxsize=64)
-def _query(url: str) -> dict[str, str]:
-    """First value of each query key; nothing for a url that cannot be read."""
-    try:
-        return {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
-    except ValueError:
-        return {}
-
-
-def _path(url: str) -> str:
-    try:
-        return urlsplit(url).path
-    except ValueError:
-        return ""

@@ -1,7 +1,6 @@
 """The frames and REST answers of Binance USD-M futures, as typed structs.
 
-Bounds are checked while decoding, which also refuses NaN, infinities and negative sizes; times
-are ms, prices per venue unit (a lot of coins in `1000PEPEUSDT`), sizes in venue units.
+Times are ms, prices per venue unit (a lot of coins in `1000PEPEUSDT`), sizes in venue units.
 """
 
 from typing import Annotated, Any
@@ -9,13 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct, field
 
-# Not quite 0, so that a price in lots stays positive per coin.
-Price = Annotated[float, Meta(gt=1e-15, le=1e15)]
-Size = Annotated[float, Meta(ge=0, le=1e15)]
-# The largest ms that still is an int64 of nanoseconds.
-Millis = Annotated[int, Meta(ge=0, le=9_000_000_000_000)]
-Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Levels = list[tuple[Price, Size]]
+from engine.feeds.parse import Levels, Millis, Price, Seq, Size
 
 
 class Stream(Struct, tag_field="e", gc=False, kw_only=True):
@@ -171,6 +164,14 @@ class FundingInfo(Struct, gc=False):
 
     symbol: str
     hours: Annotated[float, Meta(gt=0, le=240)] = field(name="fundingIntervalHours")
+
+
+class FundingRow(Struct, gc=False):
+    """A row of GET /fapi/v1/fundingRate: what was paid at that time for the hours before it."""
+
+    symbol: str
+    rate: Annotated[float, Meta(ge=-10, le=10)] = field(name="fundingRate")
+    time: Millis = field(name="fundingTime")
 
 
 class Contract(Struct, gc=False):

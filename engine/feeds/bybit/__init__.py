@@ -1,0 +1,219 @@
+"""Bybit v5 linear perpetuals: one socket for all topics, positioning and history by REST.
+
+Liquidations are complete here. Books come whole on the stream, so a lost chain is healed by
+subscribing that one again.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from engine.config import ConfigError, FeedConfig
+from engine.feeds.bybit import wire
+from engine.feeds.bybit.answers import rows_of
+from engine.feeds.bybit.decode import Decoder
+from engine.feeds.feed import Connection, DecodeError, Poll, Request
+from engine.feeds.parse import MS, UNUSABLE, convert
+from engine.instruments import Instrument
+
+CHUNK = 10  # topics a request: one bad name refuses all of its request
+DAYS_BACK = 30
+MINUTES_5, HOUR = 300_000, 3_600_000
+_TOPICS = {
+    "depth": "orderbook.200",
+    "quote": "orderbook.1",
+    "trade": "publicTrade",
+    "ticker": "tickers",
+    "liquidation": "allLiquidation",
+}
+# Which REST history there is: path, the key of its period, rows a page.
+_HISTORY = {
+    "ratio": ("account-ratio", "period", 500),
+    "oi": ("open-interest", "intervalTime", 200),
+}
+# Names in lots, for as long as no catalogue has told them.
+_LOTS = {
+    "PEPEUSDT": "1000PEPEUSDT",
+    "BONKUSDT": "1000BONKUSDT",
+    "FLOKIUSDT": "1000FLOKIUSDT",
+    "SHIBUSDT": "SHIB1000USDT",
+}
+
+
+def build(config: FeedConfig, instruments: Sequence[Instrument]) -> "Bybit":
+    """The feed; raises ConfigError for a stream, poll or URL that does not fit."""
+    return Bybit(config, instruments)
+
+
+class Bybit(Decoder):
+    """Feed of Bybit v5 linear (engine/feeds/feed.py)."""
+
+    name = "bybit"
+    provides = frozenset({"trades", "book", "mark", "funding", "oi", "liq", "ratio"})
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
+        super().__init__()
+        self.compression = config.compression
+        self._streams = _wanted(config)
+        self._urls = _urls(config)
+        self._every = _every(config)
+        self._backfill = config.backfill
+        self._symbols = [instrument.id for instrument in instruments]
+        self._listed: frozenset[str] | None = None
+
+    def connections(self) -> list[Connection]:
+        """One socket: the topics of 100 symbols are far below the 21,000 characters it takes."""
+        symbols = [s for s in self._symbols if self._lists(s)]
+        streams = [(channel, symbol) for symbol in symbols for channel in self._streams]
+        if not streams:
+            return []
+        topics = [self._topic(channel, symbol) for channel, symbol in streams]
+        chunks = [topics[at : at + CHUNK] for at in range(0, len(topics), CHUNK)]
+        return [
+            Connection(
+                id="linear",
+                url=self._urls["linear"],
+                subscribe=tuple(_command("subscribe", chunk) for chunk in chunks),
+                streams=tuple(streams),
+                ping=('{"op":"ping"}', 20.0),
+                silence=45.0,
+            )
+        ]
+
+    def is_ack(self, data: bytes | str) -> bool:
+        """Whether a frame confirms a subscription."""
+        head = data[:200] if isinstance(data, str) else data[:200].decode("latin-1")
+        return '"success":true' in head and '"op":"subscribe"' in head
+
+    def book_request(self, symbol: str) -> Request | None:
+        return None
+
+    def resubscribe(self, symbol: str) -> tuple[str, tuple[str, ...]] | None:
+        """Leaving and joining again brings a snapshot."""
+        if "depth" not in self._streams or not self._lists(symbol):
+            return None
+        topics = [self._topic("depth", symbol)]
+        return "linear", (_command("unsubscribe", topics), _command("subscribe", topics))
+
+    def catalogue_request(self) -> Request | None:
+        url = self._url("instruments-info", category="linear", status="Trading", limit=1000)
+        return Request(url=url, weight=1, purpose="catalogue")
+
+    def listed(self, answer: bytes) -> frozenset[str]:
+        """Coin perpetuals in USDT that trade; the rest of a cut list counts as listed too.
+
+        Raises DecodeError for what is no catalogue.
+        """
+        try:
+            rows = rows_of(wire.ANSWERS.decode(answer))
+            found = self._contracts.learn(convert(rows.list, list[wire.Contract]))
+        except UNUSABLE:
+            raise DecodeError("malformed") from None
+        if not found:
+            raise DecodeError("malformed")
+        self._listed = found | frozenset(self._symbols) if rows.cursor else found
+        return self._listed
+
+    def carries(self, need: str, symbol: str) -> bool:
+        return need in self.provides and self._lists(symbol)
+
+    def polls(self) -> list[Poll]:
+        """The newest account ratio of each symbol, new every 5 min."""
+        if "ratios" not in self._every:
+            return []
+        query: dict[str, int | str] = {"category": "linear", "period": "5min", "limit": 1}
+        return [
+            Poll(self._get("account-ratio", "ratio", symbol, **query), self._every["ratios"])
+            for symbol in self._symbols
+            if self._lists(symbol)
+        ]
+
+    def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
+        """30 days of funding, account ratios and open interest, the newest first.
+
+        The newest page is of 5 min, those before it of 1 h.
+        """
+        if not self._backfill:
+            return []
+        symbols = [symbol for symbol in symbols if self._lists(symbol)]
+        end = now // MS
+        out = [
+            self._get("funding/history", "funding", s, category="linear", endTime=end, limit=200)
+            for s in symbols
+        ]
+        spans = [
+            (purpose, span) for purpose in _HISTORY for span in _spans(end, _HISTORY[purpose][2])
+        ]
+        for purpose, span in sorted(spans, key=lambda pair: -pair[1][2]):
+            out += [self._history(purpose, symbol, span) for symbol in symbols]
+        return out
+
+    def top_up(self, since: int, now: int, symbols: Sequence[str]) -> list[Request]:
+        return []
+
+    def _lists(self, symbol: str) -> bool:
+        return self._listed is None or symbol in self._listed
+
+    def _venue_name(self, symbol: str) -> str:
+        return self._contracts.names.get(symbol) or _LOTS.get(symbol, symbol)
+
+    def _topic(self, channel: str, symbol: str) -> str:
+        return f"{_TOPICS[channel]}.{self._venue_name(symbol)}"
+
+    def _history(self, purpose: str, symbol: str, span: tuple[str, int, int]) -> Request:
+        path, key, rows = _HISTORY[purpose]
+        period, start, end = span
+        query: dict[str, int | str] = {
+            key: period,
+            "startTime": start,
+            "endTime": end,
+            "limit": rows,
+        }
+        return self._get(path, purpose, symbol, category="linear", **query)
+
+    def _get(self, path: str, purpose: str, symbol: str, **query: int | str) -> Request:
+        url = self._url(path, **{"symbol": self._venue_name(symbol), **query})
+        return Request(url=url, weight=1, purpose=purpose, symbol=symbol)
+
+    def _url(self, path: str, **query: int | str) -> str:
+        text = "&".join(f"{key}={value}" for key, value in query.items())
+        return f"{self._urls['rest']}/v5/market/{path}?{text}"
+
+
+def _spans(now: int, rows: int) -> list[tuple[str, int, int]]:
+    """(period, first ms, last ms) of pages of history, newest first, without overlap."""
+    oldest, end = now - DAYS_BACK * 24 * HOUR, now - rows * MINUTES_5
+    out = [("5min", end + 1, now)]
+    while end > oldest:
+        start = max(oldest, end - rows * HOUR)
+        out.append(("1h", start + 1, end))
+        end = start
+    return out
+
+
+def _command(op: str, topics: list[str]) -> str:
+    return msgspec.json.encode({"op": op, "args": topics}).decode()
+
+
+def _wanted(config: FeedConfig) -> tuple[str, ...]:
+    """The channels to subscribe; all when the config names none."""
+    for name in config.streams:
+        if name not in _TOPICS:
+            allowed = ", ".join(_TOPICS)
+            raise ConfigError(f"feeds.bybit.streams: no stream {name!r}; allowed: {allowed}")
+    return tuple(c for c in _TOPICS if not config.streams or c in config.streams)
+
+
+def _urls(config: FeedConfig) -> dict[str, str]:
+    for key in ("linear", "rest"):
+        if key not in config.urls:
+            raise ConfigError(f"feeds.bybit.urls.{key}: missing; add it")
+    return {key: url.rstrip("/") for key, url in config.urls.items()}
+
+
+def _every(config: FeedConfig) -> dict[str, float]:
+    for name in config.every:
+        if name != "ratios":
+            raise ConfigError(f"feeds.bybit.every: no poll {name!r}; allowed: ratios")
+    return config.every

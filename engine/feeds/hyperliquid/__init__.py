@@ -1,0 +1,170 @@
+"""Hyperliquid: perpetuals on a chain of their own; books come as whole frames, of two depths.
+
+The socket `live` carries the touch (`bbo`), trades, contexts and the five best levels twice a
+second (`fast`), the socket `depth` twenty levels every five seconds: two sockets, because both
+kinds of book share channel and coin. A book is the newest five laid over the newest twenty, so
+every event is a whole one and nothing has to be chained or asked for again. Funding is hourly;
+liquidations and ratios are not published. An unknown coin closes the whole socket.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from engine.config import ConfigError, FeedConfig
+from engine.feeds.feed import Connection, DecodeError, Poll, Request
+from engine.feeds.hyperliquid import wire
+from engine.feeds.hyperliquid.decode import COIN, HOUR, Decoder, as_symbol
+from engine.feeds.parse import MS, UNUSABLE
+from engine.instruments import Instrument
+
+# Hours of funding history a request: what a first bias needs, then the rest of 30 days.
+FUNDING_PAGES = (72, 480, 168)
+# Coins listed per thousand, for as long as the catalogue is unknown.
+KILO = frozenset({"PEPE", "SHIB", "BONK", "LUNC", "FLOKI", "NEIRO"})
+_CHANNELS = {"depth": "l2Book", "quote": "bbo", "trade": "trades", "ticker": "activeAssetCtx"}
+Wanted = list[tuple[str, str, dict[str, bool]]]
+
+
+def build(config: FeedConfig, instruments: Sequence[Instrument]) -> "Hyperliquid":
+    """The feed; raises ConfigError for a stream or URL that does not fit."""
+    return Hyperliquid(config, instruments)
+
+
+class Hyperliquid(Decoder):
+    """Feed of Hyperliquid's perpetuals (engine/feeds/feed.py)."""
+
+    name = "hyperliquid"
+    provides = frozenset({"trades", "book", "mark", "funding", "oi"})
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
+        super().__init__()
+        self.compression = config.compression
+        self._streams = _wanted(config)
+        self._urls = _urls(config)
+        self._backfill = config.backfill
+        self._symbols = [instrument.id for instrument in instruments]
+        self._coins: dict[str, str] = {}
+
+    def connections(self) -> list[Connection]:
+        """`live`, and `depth` for the books of twenty levels."""
+        live = [
+            (channel, symbol, {"fast": True} if channel == "depth" else {})
+            for channel in _CHANNELS
+            if channel in self._streams
+            for symbol in self._there()
+        ]
+        deep: Wanted = [(channel, symbol, {}) for channel, symbol, _ in live if channel == "depth"]
+        both = [self._connection("live", live), self._connection("depth", deep)]
+        return [connection for connection in both if connection.streams]
+
+    def _connection(self, id: str, wanted: Wanted) -> Connection:
+        return Connection(
+            id=id,
+            url=self._urls["ws"],
+            subscribe=tuple(
+                _json(
+                    {
+                        "method": "subscribe",
+                        "subscription": {"type": _CHANNELS[channel], "coin": self._coin(s), **more},
+                    }
+                )
+                for channel, s, more in wanted
+            ),
+            streams=tuple((channel, symbol) for channel, symbol, _ in wanted),
+            ping=('{"method":"ping"}', 30.0),
+            sends_per_second=20.0,
+        )
+
+    def _there(self) -> list[str]:
+        """The configured symbols, without those the catalogue lacks."""
+        return [s for s in self._symbols if not self._coins or s in self._coins]
+
+    def _coin(self, symbol: str) -> str:
+        base = symbol.removesuffix("USDT")
+        return self._coins.get(symbol) or (f"k{base}" if base in KILO else base)
+
+    def is_ack(self, data: bytes | str) -> bool:
+        """Whether a frame confirms a subscription."""
+        head = data[:64] if isinstance(data, str) else data[:64].decode("latin-1")
+        return '"subscriptionResponse"' in head
+
+    def book_request(self, symbol: str) -> Request | None:
+        return None
+
+    def resubscribe(self, symbol: str) -> tuple[str, tuple[str, ...]] | None:
+        """None: the next frame is a whole book anyway."""
+        return None
+
+    def catalogue_request(self) -> Request | None:
+        return self._info("catalogue", 20, None, type="meta")
+
+    def listed(self, answer: bytes) -> frozenset[str]:
+        """Symbols that are not delisted, by the venue's names; raises DecodeError."""
+        try:
+            assets = wire.UNIVERSE.decode(answer).universe
+        except UNUSABLE:
+            raise DecodeError("malformed") from None
+        names = [asset.name for asset in assets if not asset.delisted]
+        found = {as_symbol(name)[0]: name for name in names if COIN.fullmatch(name)}
+        if not found:
+            raise DecodeError("malformed")
+        self._coins = found
+        return frozenset(found)
+
+    def carries(self, need: str, symbol: str) -> bool:
+        return need in self.provides and (not self._coins or symbol in self._coins)
+
+    def polls(self) -> list[Poll]:
+        return []
+
+    def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
+        """Hourly funding of 30 days, three requests a symbol, the last 72 h of all first."""
+        if not self._backfill:
+            return []
+        out, end = [], now // HOUR + 1
+        for page, hours in enumerate(FUNDING_PAGES):
+            purpose = "funding" if page else "funding first"
+            span = {"startTime": (end - hours) * HOUR // MS, "endTime": end * HOUR // MS - 1}
+            out += [
+                self._info(
+                    purpose,
+                    20 + hours // 20,  # the venue charges by rows returned
+                    symbol,
+                    type="fundingHistory",
+                    coin=self._coin(symbol),
+                    **span,
+                )
+                for symbol in symbols
+                if not self._coins or symbol in self._coins
+            ]
+            end -= hours
+        return out
+
+    def top_up(self, since: int, now: int, symbols: Sequence[str]) -> list[Request]:
+        return []
+
+    def _info(self, purpose: str, weight: int, symbol: str | None, **body: int | str) -> Request:
+        url = f"{self._urls['rest']}/info"
+        return Request(url=url, weight=weight, purpose=purpose, symbol=symbol, body=_json(body))
+
+
+def _wanted(config: FeedConfig) -> frozenset[str]:
+    """The channels to subscribe; all when the config names none."""
+    for name in config.streams:
+        if name not in _CHANNELS:
+            allowed = ", ".join(_CHANNELS)
+            raise ConfigError(f"feeds.hyperliquid.streams: no stream {name!r}; allowed: {allowed}")
+    return frozenset(config.streams or _CHANNELS)
+
+
+def _urls(config: FeedConfig) -> dict[str, str]:
+    for key in ("ws", "rest"):
+        if key not in config.urls:
+            raise ConfigError(f"feeds.hyperliquid.urls.{key}: missing; add it")
+    return {key: url.rstrip("/") for key, url in config.urls.items()}
+
+
+def _json(frame: object) -> str:
+    return msgspec.json.encode(frame).decode()
