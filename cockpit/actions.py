@@ -41,9 +41,10 @@ ACTIONS = (
            "next symbol, on a symbol's screen too"),
     Action("previous", "left_square_bracket,left", "symbol(-1)", "[ ←", "",
            "previous symbol, likewise"),
-    Action("order", "o,greater_than_sign", "order(1)", "o >", "order",
-           "next order of the cards: contribution, score, name"),
-    Action("order_back", "less_than_sign", "order(-1)", "<", "", "the order before"),
+    Action("order", "greater_than_sign,o", "order(1)", "> o", "sort",
+           "sort by the next column; on a symbol, another order of cards"),
+    Action("order_back", "less_than_sign", "order(-1)", "<", "", "sort by the column before"),
+    Action("turn", "r", "turn", "r", "", "the other way round; a click on a head does both"),
     Action("first", "g,home", "move(-1000)", "g", "", "first symbol or line"),
     Action("last", "G,end", "move(1000)", "G", "", "last symbol or line"),
     Action("page_down", "pagedown,space", "page(1)", "PgDn", "", "a page down; scrolls here too"),
@@ -54,7 +55,7 @@ ACTIONS = (
 BY_ID = {a.id: a for a in ACTIONS}
 # What the footer tells on each kind of screen, most useful first.
 FOOTERS = {
-    "home": ("help", "open", "filter", "quit", "breakdown", "alerts", "feeds", "pause"),
+    "home": ("help", "open", "filter", "quit", "breakdown", "alerts", "feeds", "order", "pause"),
     "symbol": ("back", "next", "order", "help", "filter", "breakdown", "pause", "quit"),
     "page": ("back", "help", "quit", "pause"),
 }

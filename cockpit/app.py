@@ -96,14 +96,15 @@ class CockpitApp(Failing, inherit_bindings=False):
         """What to show now; the only reader of the source."""
         latest, held = self.source.latest(), self._held
         return Scene(
-            snapshot=held[0] if held else latest,
+            snapshot=(shown := held[0] if held else latest),
             mode=self.mode,
             cursor=self._cursor,
             filter=self.home.filter,
             paused=monotonic() - held[1] if held else None,
             failure=self._failure,
             zone=self._zone,
-            toasts=self._herald.hear(latest.alerts),
+            toasts=self._herald.hear(latest.alerts, shown.mode_of_data == "demo"),
+            order=self.home.ranks(shown, self.mode),
         )
 
     def paint(self) -> None:
@@ -178,6 +179,9 @@ class CockpitApp(Failing, inherit_bindings=False):
         self._cursor = event.symbol
         self.paint()
 
+    def on_heads_sorted(self) -> None:
+        self.paint()
+
     def action_open(self) -> None:
         if isinstance(self.screen, Home | Categories) and self.scene().current:
             self._visit(Symbol)
@@ -209,6 +213,11 @@ class CockpitApp(Failing, inherit_bindings=False):
     def action_order(self, step: int) -> None:
         if isinstance(self.screen, Stage):
             self.screen.reorder(step)
+            self.paint()
+
+    def action_turn(self) -> None:
+        if isinstance(self.screen, Stage):
+            self.screen.turn()
             self.paint()
 
     def action_pause(self) -> None:

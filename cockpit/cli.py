@@ -151,6 +151,20 @@ def snapshot(settings: Settings, path: Path | None, simulated: bool, seed: int,
         market.snapshot(settings, path, seconds)
 
 
+@_command(cockpit, "alerts")
+@click.option("-f", "--follow", is_flag=True, help="Go on with those to come, until Ctrl-C.")
+@click.option("-n", "--last", type=click.IntRange(min=1), default=100, show_default=True,
+              help="How many of those written so far.")  # fmt: skip
+def alerts(settings: Settings, follow: bool, last: int) -> None:
+    """List the alerts in the history, oldest first.
+
+    With --json one object a line.
+    """
+    from cockpit.commands.alerts import alerts as show
+
+    show(settings, follow, last)
+
+
 @_command(cockpit, "decode")
 @click.argument("feed")
 @click.argument("file", default="-", type=click.Path(exists=True, allow_dash=True))
@@ -170,6 +184,19 @@ def cards(settings: Settings) -> None:
     from cockpit.commands import tools
 
     tools.cards(settings)
+
+
+@_command(cockpit, "screenshots")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="screenshots",
+              show_default=True, help="Folder.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Chance.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=1800.0,
+              show_default=True, help="Of the market's time before them.")  # fmt: skip
+def screenshots(settings: Settings, out: Path, seed: int, seconds: float) -> None:
+    """Write pictures of every screen of a demo, as SVG."""
+    from cockpit.commands.screenshots import screenshots as make
+
+    make(settings, out, seed, seconds)
 
 
 @_command(cockpit, "doctor")

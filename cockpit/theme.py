@@ -21,14 +21,14 @@ Ink = dict[str, Style]
 # Names and table indices; up and down rise in strength from 1 to 3.
 DARK = {
     "background": 234, "panel": 235, "cursor": 237,
-    "text": 252, "strong": 255, "muted": 246, "dim": 241, "faint": 238,
+    "text": 252, "strong": 255, "muted": 247, "dim": 243, "faint": 239,
     "up1": 65, "up2": 72, "up3": 79, "down1": 131, "down2": 167, "down3": 209,
     "accent": 75, "warn": 179, "error": 203, "live": 72, "replay": 75, "demo": 179,
 }  # fmt: skip
 LIGHT = {
     "background": 255, "panel": 254, "cursor": 252,
-    "text": 236, "strong": 232, "muted": 241, "dim": 246, "faint": 250,
-    "up1": 72, "up2": 29, "up3": 22, "down1": 174, "down2": 167, "down3": 124,
+    "text": 236, "strong": 232, "muted": 240, "dim": 242, "faint": 248,
+    "up1": 65, "up2": 29, "up3": 22, "down1": 131, "down2": 160, "down3": 124,
     "accent": 25, "warn": 130, "error": 160, "live": 29, "replay": 25, "demo": 130,
 }  # fmt: skip
 DARK_16 = {

@@ -82,7 +82,18 @@ def test_usage_and_config_errors_are_one_sentence_and_exit_2(
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = said(capsys, "--help")
     assert code == 0
-    for name in ("cards", "config", "decode", "doctor", "record", "replay", "snapshot"):
+    for name in (
+        "alerts",
+        "cards",
+        "config",
+        "decode",
+        "demo",
+        "doctor",
+        "record",
+        "replay",
+        "screenshots",
+        "snapshot",
+    ):
         assert f"\n  {name} " in out
     assert "..." not in out.partition("Commands:")[2]
 

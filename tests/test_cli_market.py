@@ -92,6 +92,7 @@ def test_a_live_snapshot_without_a_network_offers_replay() -> None:
     assert done.returncode == 1
     assert json.loads(done.stdout)["mode_of_data"] == "live"
     assert b"blackperp-cockpit replay PATH" in done.stderr
+    assert b"blackperp-cockpit demo" in done.stderr
 
 
 def _nowhere() -> dict[str, str]:

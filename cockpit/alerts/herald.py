@@ -27,26 +27,29 @@ class Herald:
         self._told: int | None = None
         self._standing: list[tuple[Alert, float]] = []
 
-    def hear(self, alerts: Sequence[Alert]) -> tuple[Alert, ...]:
-        """Take in the alerts of a snapshot, latest first; returns those to be shown as toasts."""
+    def hear(self, alerts: Sequence[Alert], demo: bool = False) -> tuple[Alert, ...]:
+        """Take in the alerts of a snapshot, latest first; returns those to be shown as toasts.
+
+        `demo`: a notification says that its prices are invented.
+        """
         newest = alerts[0].number if alerts else 0
         fresh = []
         if self._told is not None and newest > self._told:
             fresh = [a for a in alerts if a.number > self._told]
-            self._ring([a for a in fresh if a.severity in LOUD])
+            self._ring([a for a in fresh if a.severity in LOUD], f"{NAME} DEMO" if demo else NAME)
         self._told = newest
         now = self._now()
         kept = [(a, at) for a, at in self._standing if now - at < TOAST_S]
         self._standing = [*((a, now) for a in fresh), *kept]
         return tuple(alert for alert, _ in self._standing)
 
-    def _ring(self, loud: list[Alert]) -> None:
+    def _ring(self, loud: list[Alert], name: str) -> None:
         """One sequence however many there are: a burst must not become a storm."""
         if not loud:
             return
         out = ""
         if self._config.desktop == "osc9":
-            out = osc9(f"{NAME}: {sentence(loud[0])}{_more(len(loud) - 1)}", self._tmux)
+            out = osc9(f"{name}: {sentence(loud[0])}{_more(len(loud) - 1)}", self._tmux)
         if self._config.bell and not out.endswith("\\" + BEL):
             out += BEL
         if out:

@@ -227,5 +227,6 @@ def _warn_if_silent(snapshot: Snapshot) -> bool:
 
     sentence = silence(snapshot)
     if sentence:
-        click.echo(f"{APP}: {sentence}", err=True)
+        offer = f"'{APP} demo' a simulated market"
+        click.echo(f"{APP}: {sentence}, {offer}", err=True)
     return sentence is not None

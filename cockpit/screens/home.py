@@ -4,13 +4,18 @@ from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.widget import Widget
 
+from cockpit.ranking import Ranking
 from cockpit.screens.stage import Stage
 from cockpit.theme import Look
 from cockpit.widgets.bars import Header
 from cockpit.widgets.breakdown import Breakdown
+from cockpit.widgets.columns import sortable
 from cockpit.widgets.filter import FilterLine
 from cockpit.widgets.grid import Grid, Heads
 from cockpit.widgets.panels import Feeds, News
+from cockpit.widgets.scene import Scene
+from cockpit.widgets.sorting import Order
+from engine.snapshot import MODES, Snapshot
 
 SIDE_FROM = 120
 SIDE = ((220, 50), (SIDE_FROM, 38))
@@ -27,6 +32,8 @@ class Home(Stage):
         super().__init__(look)
         self._symbols = symbols
         self.side = True
+        self.order = Order()
+        self._ranking = Ranking()
 
     def parts(self) -> ComposeResult:
         look = self.look
@@ -45,6 +52,28 @@ class Home(Stage):
     def shown(self) -> tuple[Widget, ...]:
         names = ("header", "heads", "grid", "news", "feeds", "side", "footer")
         return tuple(self.query_one(f"#{name}") for name in names)
+
+    def show(self, scene: Scene) -> None:
+        if self.is_mounted:
+            self.query_one(Heads).order = self.order
+        super().show(scene)
+
+    def on_heads_sorted(self, event: Heads.Sorted) -> None:
+        self.order = self.order.by(event.column)
+
+    def ranks(self, snapshot: Snapshot, mode: str) -> tuple[str, ...]:
+        """Ids in the chosen order, empty for the config's own."""
+        return self._ranking.order(snapshot, self.order, mode)
+
+    def reorder(self, step: int) -> None:
+        names = sortable(
+            self.query_one(Grid).size.width, self.scene.mode if self.scene else MODES[0]
+        )
+        at = names.index(self.order.column) if self.order.column in names else 0
+        self.order = Order(names[(at + step) % len(names)])
+
+    def turn(self) -> None:
+        self.order = self.order.by(self.order.column)
 
     def fit_to(self, width: int, height: int) -> None:
         side = next((size for least, size in SIDE if width >= least), 0)

@@ -53,6 +53,7 @@ class Stage(Screen[None]):
         self.scene = scene
         if not self.is_mounted:
             return
+        self.query_one(TooSmall).show(scene)
         for widget in self.shown():
             if widget.display and widget.size.width:
                 widget.show(scene)  # type: ignore[attr-defined]
@@ -73,6 +74,9 @@ class Stage(Screen[None]):
 
     def reorder(self, step: int) -> None:
         """Choose another order of what is listed."""
+
+    def turn(self) -> None:
+        """List it the other way round."""
 
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size
@@ -102,25 +106,24 @@ class Stage(Screen[None]):
     def ask_filter(self) -> None:
         """Put the filter line in the footer's place."""
         if line := self.filter_line:
-            self.query_one(Footer).display = False
+            self.add_class("-filtering")
             line.value = self.filter
-            line.display = True
             line.focus()
 
     def end_filter(self) -> None:
         """Put the footer back."""
-        if line := self.filter_line:
+        if self.filter_line:
             self.set_focus(None)
-            line.display = False
-            self.query_one(Footer).display = True
+            self.remove_class("-filtering")
             self.call_after_refresh(self.again)
 
     def clear_filter(self) -> bool:
         """Forget the filter; False where there was none."""
         line = self.filter_line
-        if line is None or not (line.display or self.filter):
+        typing = self.has_class("-filtering")
+        if line is None or not (typing or self.filter):
             return False
-        if line.display:
+        if typing:
             line.value = ""
             self.end_filter()
         self.filter = ""
@@ -142,11 +145,17 @@ class Page(Stage):
     def shown(self) -> tuple[Widget, ...]:
         return tuple(self.query_one(f"#{name}") for name in ("header", "whole", "footer"))
 
+    def show(self, scene: Scene) -> None:
+        super().show(scene)
+        if self.is_mounted:
+            footer = self.query_one(Footer)
+            footer.part = self.query_one("#whole", Lines).place
+            footer.show(scene)
+
     def move(self, rows: int) -> bool:
         self.query_one("#whole", Lines).scroll_lines(rows)
+        self.again()
         return True
 
     def page(self, direction: int) -> bool:
-        whole = self.query_one("#whole", Lines)
-        whole.scroll_lines(direction * (whole.size.height - 1))
-        return True
+        return self.move(direction * (self.query_one("#whole", Lines).size.height - 1))

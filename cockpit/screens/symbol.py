@@ -29,6 +29,7 @@ class Symbol(Stage):
     def __init__(self, look: Look) -> None:
         super().__init__(look)
         self.order = ORDERS[0]
+        self.reverse = False
         self.side = True
         self._symbol = ""
 
@@ -54,8 +55,9 @@ class Symbol(Stage):
 
     def show(self, scene: Scene) -> None:
         if self.is_mounted:
-            cards, total = self._cards, self.query_one(Total)
-            cards.order = self.query_one(CardHeads).order = self.order
+            cards, total, heads = self._cards, self.query_one(Total), self.query_one(CardHeads)
+            cards.order = heads.order = self.order
+            cards.reverse = heads.reverse = self.reverse
             cards.search = total.search = self.filter
             if scene.current and scene.current.id != self._symbol:
                 self._symbol = scene.current.id
@@ -79,8 +81,20 @@ class Symbol(Stage):
         return True
 
     def reorder(self, step: int) -> None:
+        self.reverse = False
         self.order = ORDERS[(ORDERS.index(self.order) + step) % len(ORDERS)]
         self._cards.scroll_to(y=0, animate=False, immediate=True)
+
+    def turn(self) -> None:
+        self.reverse = not self.reverse
+        self._cards.scroll_to(y=0, animate=False, immediate=True)
+
+    def on_card_heads_chosen(self, event: CardHeads.Chosen) -> None:
+        if event.order == self.order:
+            self.turn()
+        else:
+            self.reorder(ORDERS.index(event.order) - ORDERS.index(self.order))
+        self.again()
 
     def move(self, rows: int) -> bool:
         self._cards.scroll_lines(rows)

@@ -47,16 +47,22 @@ class Header(Bar):
                 self.words(f" {n} {mode} ", "accent" if mode == scene.mode else "dim")
                 for n, mode in enumerate(MODES, 1)
             ]
-            self.spread([self.words(f" {NAME} ", "strong"), *modes, *self._filter(scene)],
-                        self._tally(scene))  # fmt: skip
+            self.spread([*self._brand(scene), *modes, *self._filter(scene)], self._tally(scene))
             return
         severity, said = notice
-        left = [self.words(f" {NAME} ", "strong"), self.words(f" {scene.mode} ", "accent")]
+        left = [*self._brand(scene), self.words(f" {scene.mode} ", "accent")]
         room = self.size.width - _width(left) - 2
         glyphs = self.look.glyphs
         mark = f"{glyphs.warning} " if severity != "info" else ""
         shown = fit(text.clean(mark + said), max(0, room), "left", glyphs.ellipsis)
         self.spread([*left, self.words(f" {shown} ", SEVERITY.get(severity, "text"))], [])
+
+    def _brand(self, scene: Scene) -> list[Cell]:
+        """The name; invented prices are marked here too, as a filter hides the footer."""
+        cells = [self.words(f" {NAME} ", "strong")]
+        if scene.snapshot.mode_of_data == "demo":
+            cells += [self.words(" DEMO ", "demo"), self.words(" ")]
+        return cells
 
     def _filter(self, scene: Scene) -> list[Cell]:
         if not scene.filter:
@@ -102,9 +108,12 @@ class Footer(Bar):
     def __init__(self, look: Look, hints: tuple[tuple[str, str], ...], id: str | None = None):
         super().__init__(look, id=id)
         self._hints = hints
+        self.part = ""
 
     def show(self, scene: Scene) -> None:
         left = [*self._badge(scene), *self._feeds(scene), *self._clock(scene)]
+        if self.part:
+            left.append(self.words(f"{self.part}  ", "accent"))
         right = []
         for key, word in self._hints:
             right.append(self.words(f"{key} ", "accent") + self.words(f"{word}  ", "dim"))

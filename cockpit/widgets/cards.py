@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rich.segment import Segment
+from textual import events
+from textual.message import Message
 
 from cockpit.theme import Glyphs, Ink, Look
 from cockpit.widgets import keys, marks, text
-from cockpit.widgets.lines import Lines
+from cockpit.widgets.lines import Drawn, Lines
 from cockpit.widgets.ranks import ORDERS, Ranked, rank
 from cockpit.widgets.scene import Scene, composite
 from cockpit.widgets.states import Said, centred
@@ -148,20 +150,39 @@ def _side(score: float | None) -> int | None:
 
 
 class CardHeads(Lines):
-    """The line of heads; the column that gives the order is marked."""
+    """The line of heads; the column that gives the order is marked, a click on one chooses it."""
+
+    class Chosen(Message):
+        """The user wants cards in this order."""
+
+        def __init__(self, order: str) -> None:
+            super().__init__()
+            self.order = order
 
     order = ORDERS[0]
+    reverse = False
+    _windows: tuple[str, ...] = ()
+
+    def on_click(self, event: events.Click) -> None:
+        left = 1
+        for name, _, size in layout(self.size.width, self._windows):
+            order = next((o for o, column in SORTED_BY.items() if column == name), None)
+            if order and left <= event.x <= left + size:
+                self.post_message(self.Chosen(order))
+            left += size + 1
 
     def show(self, scene: Scene) -> None:
-        if self.same(scene.windows, self.order):
+        self._windows = scene.windows
+        if self.same(scene.windows, self.order, self.reverse):
             return
+        arrow = self.look.glyphs.arrow_up if self.reverse else self.look.glyphs.arrow_down
         cells: list[Cell] = [cell("", 1, self.ink["blank"])]
         for name, window, size in layout(self.size.width, scene.windows):
             chosen = name == SORTED_BY[self.order]
             label = HEADS.get(name, window)
             if name in ("raw", "raws"):
                 label = f"raw {window}"
-            mark = self.look.glyphs.arrow_down if chosen else ""
+            mark = arrow if chosen else ""
             align = "left" if name in LEFT else "centre" if name == "scores" else "right"
             label = f"{label}{mark}" if align == "left" else f"{mark}{label}"
             style = self.ink["accent" if chosen else "dim"]
@@ -170,11 +191,12 @@ class CardHeads(Lines):
 
 
 class Cards(Lines):
-    """The rows; `order` and `search` are the user's choice."""
+    """The rows; `order`, `reverse` and `search` are the user's choice."""
 
     def __init__(self, look: Look, id: str | None = None) -> None:
         super().__init__(look, id=id)
         self.order = ORDERS[0]
+        self.reverse = False
         self.search = ""
         self.ranked: Ranked | None = None
         self._drawn: dict[str, tuple[object, Line]] = {}
@@ -183,9 +205,10 @@ class Cards(Lines):
         state, detail = scene.current, scene.detail
         found = composite(state, scene.mode) if state else None
         held = scene.paused is not None
-        if self.same(state and state.id, scene.mode, detail, found, self.order, self.search, held):
+        wanted = self.order, self.reverse, self.search
+        if self.same(state and state.id, scene.mode, detail, found, wanted, held):
             return
-        self.ranked = rank(scene, self.order, self.search)
+        self.ranked = rank(scene, self.order, self.search, self.reverse)
         if self.ranked is None or not self.ranked.cards:
             said = self._nothing(scene)
             self.show_lines(centred(said, *self.size, self.look, self.ink))
@@ -194,10 +217,13 @@ class Cards(Lines):
         sizes = [abs(p) for p in self.ranked.points if p is not None]
         full = max(LEAST_FULL, *sizes, 0.0)
         places = layout(self.size.width, scene.windows)
-        self.show_lines(
-            [self._row(Row(r, p, names.get(r.category, r.category), full, self.look.glyphs), places)
-             for r, p in zip(self.ranked.cards, self.ranked.points, strict=True)]
-        )  # fmt: skip
+        cards, points = self.ranked.cards, self.ranked.points
+
+        def draw(y: int) -> Line:
+            named = names.get(cards[y].category, cards[y].category)
+            return self._row(Row(cards[y], points[y], named, full, self.look.glyphs), places)
+
+        self.show_lines(Drawn(len(cards), draw))
 
     def _nothing(self, scene: Scene) -> list[Said]:
         if self.ranked is not None:

@@ -9,6 +9,7 @@ from rich.segment import Segment
 from cockpit.theme import Glyphs, Ink
 from cockpit.widgets import keys, marks, text
 from cockpit.widgets.scene import Scene
+from cockpit.widgets.sorting import OWN, SORTS, Order
 from cockpit.widgets.text import Cell, cell, fit
 from engine.snapshot import MODES, SymbolState
 
@@ -62,15 +63,40 @@ def _width(taken: dict[str, int], name: str, mode: str) -> int:
     return taken.get(name, 0)
 
 
-def heads(scene: Scene, width: int, ink: Ink) -> tuple[Cell, ...]:
-    """The line of column heads."""
+def heads(scene: Scene, width: int, ink: Ink, glyphs: Glyphs, order: Order) -> tuple[Cell, ...]:
+    """The line of column heads; the one that rows are sorted by is marked."""
     cells: list[Cell] = [(Segment(" ", ink["blank"]),)]
     for name, size in layout(width, scene.mode):
         column = COLUMNS[name]
         style = ink["accent" if name == scene.mode else "dim"]
-        label = _head(column, size, scene)
-        cells.append((Segment(fit(label, size, column.align) + " ", style),))
+        label = fit(_head(column, size, scene), size, column.align)
+        if name == order.column and order != Order():
+            label, style = _marked(column, size, glyphs, order), ink["strong"]
+        cells.append((Segment(label + " ", style),))
     return tuple(cells)
+
+
+def _marked(column: Column, size: int, glyphs: Glyphs, order: Order) -> str:
+    """A head with the arrow of its order, by its short name where the long one leaves no room."""
+    mark = glyphs.arrow_up if order.reverse else glyphs.arrow_down
+    names = ("own" if column.id == OWN else column.head, column.short or column.head)
+    name = next((n for n in names if len(n) < size), names[-1][: size - 1])
+    return fit(f"{name}{mark}", size, column.align)
+
+
+def sortable(width: int, mode: str) -> tuple[str, ...]:
+    """Columns to sort by that there is room for, left to right; the own order is the first."""
+    return tuple(n for n, _ in layout(width, mode) if n == OWN or n in SORTS)
+
+
+def column_at(x: int, width: int, mode: str) -> str | None:
+    """The column to sort by that stands at a place of the line; None where there is none."""
+    left = 1
+    for name, size in layout(width, mode):
+        if left <= x <= left + size:
+            return name if name == OWN or name in SORTS else None
+        left += size + 1
+    return None
 
 
 def _head(column: Column, size: int, scene: Scene) -> str:

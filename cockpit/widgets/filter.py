@@ -9,6 +9,3 @@ class FilterLine(Input):
     def __init__(self, placeholder: str) -> None:
         super().__init__(placeholder=placeholder, compact=True, id="filter")
         self.cursor_blink = False
-
-    def on_mount(self) -> None:
-        self.display = False

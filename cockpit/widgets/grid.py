@@ -9,9 +9,10 @@ from textual import events
 from textual.message import Message
 
 from cockpit.theme import Look
-from cockpit.widgets.columns import COLUMNS, heads, layout
+from cockpit.widgets.columns import COLUMNS, column_at, heads, layout
 from cockpit.widgets.lines import Lines
 from cockpit.widgets.scene import Scene, is_stale
+from cockpit.widgets.sorting import Order
 from cockpit.widgets.states import empty_lines, waiting_lines
 from cockpit.widgets.text import Cell, Line
 from engine.snapshot import SymbolState
@@ -28,10 +29,27 @@ class _Row:
 
 
 class Heads(Lines):
-    """The line of column heads above the grid."""
+    """The line of column heads above the grid; a click on one sorts by it."""
+
+    class Sorted(Message):
+        """The user wants rows by this column."""
+
+        def __init__(self, column: str) -> None:
+            super().__init__()
+            self.column = column
+
+    def __init__(self, look: Look, id: str | None = None) -> None:
+        super().__init__(look, id=id)
+        self.order = Order()
+        self._mode = ""
 
     def show(self, scene: Scene) -> None:
-        self.show_lines([heads(scene, self.size.width, self.ink)])
+        self._mode = scene.mode
+        self.show_lines([heads(scene, self.size.width, self.ink, self.look.glyphs, self.order)])
+
+    def on_click(self, event: events.Click) -> None:
+        if column := column_at(event.x, self.size.width, self._mode):
+            self.post_message(self.Sorted(column))
 
 
 class Grid(Lines):

@@ -5,7 +5,7 @@ from rich.segment import Segment
 from cockpit.widgets import text
 from cockpit.widgets.lines import Lines
 from cockpit.widgets.scene import Scene
-from cockpit.widgets.states import OFFERS, Said, centred
+from cockpit.widgets.states import OFFERS, Said, centred, unreached
 from cockpit.widgets.text import Cell, Line, cell
 from engine.snapshot import FeedHealth, StreamHealth
 
@@ -39,7 +39,7 @@ class Health(Lines):
         lines: list[Line] = []
         for name, feed in feeds.items():
             lines += [*self._feed(name, feed, scene.snapshot.finished), self._row()]
-        if all(feed.state == "blocked" for feed in feeds.values()):
+        if all(unreached(feed) for feed in feeds.values() if feed.state != "off"):
             lines += [self._row(self._words(said, ink)) for said, ink in OFFERS]
         self.show_lines(lines)
 

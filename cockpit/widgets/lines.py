@@ -1,6 +1,7 @@
 """Lines: a Line API widget that repaints only the spans of its lines that changed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import overload
 
 from rich.segment import Segment
 from textual.geometry import Region, Size
@@ -14,6 +15,37 @@ from cockpit.widgets.text import Line
 GAP = 4
 
 
+class Drawn(Sequence[Line]):
+    """Lines that are drawn when they are first looked at, so that a long list costs what it shows.
+
+    `draw` makes the line of a number from 0 on.
+    """
+
+    def __init__(self, count: int, draw: Callable[[int], Line]) -> None:
+        self._count = count
+        self._draw = draw
+        self._lines: dict[int, Line] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, y: int) -> Line: ...
+
+    @overload
+    def __getitem__(self, y: slice) -> list[Line]: ...
+
+    def __getitem__(self, y: int | slice) -> Line | list[Line]:
+        if isinstance(y, slice):
+            return [self[n] for n in range(*y.indices(self._count))]
+        if not 0 <= y < self._count:
+            raise IndexError(y)
+        line = self._lines.get(y)
+        if line is None:
+            line = self._lines[y] = self._draw(y)
+        return line
+
+
 class Lines(ScrollView, can_focus=False):
     """Text lines of cells; a cell that is the same object or equal is not painted again."""
 
@@ -24,7 +56,7 @@ class Lines(ScrollView, can_focus=False):
         super().__init__(id=id)
         self.look = look
         self.ink = look.ink(surface)
-        self._lines: list[Line] = []
+        self._lines: Sequence[Line] = ()
         self._strips: dict[int, Strip] = {}
         self._shown: tuple[object, ...] = ()
 
@@ -37,27 +69,32 @@ class Lines(ScrollView, can_focus=False):
         return False
 
     def show_lines(self, lines: Sequence[Line], starts: Sequence[int] = ()) -> None:
-        """Show these lines instead of the present ones.
+        """Show these lines instead of the present ones; only those in view are compared.
 
         `starts`: the column at which each cell begins, where that is so in the present lines too.
         """
-        old, self._lines = self._lines, list(lines)
+        old, self._lines = self._lines, lines
         top, (width, height) = self.scroll_offset.y, self.size
         regions: list[Region] = []
-        for y in range(max(len(old), len(lines))):
+        kept: dict[int, Strip] = {}
+        for y in range(top, min(top + height, max(len(old), len(lines)))):
             before = old[y] if y < len(old) else ()
-            after = self._lines[y] if y < len(lines) else ()
-            if before is after:
-                continue
-            spans = list(changed_spans(before, after, width, starts))
-            if spans:
-                self._strips.pop(y, None)
-            if top <= y < top + height:
-                regions += [Region(x1, y - top, x2 - x1, 1) for x1, x2 in spans]
+            after = lines[y] if y < len(lines) else ()
+            spans = () if before is after else tuple(changed_spans(before, after, width, starts))
+            if not spans and y in self._strips:
+                kept[y] = self._strips[y]
+            regions += [Region(x1, y - top, x2 - x1, 1) for x1, x2 in spans]
+        self._strips = kept
         if len(old) != len(lines):
             self.virtual_size = Size(width, len(lines))
         if regions:
             self.refresh(*regions)
+
+    @property
+    def place(self) -> str:
+        """`1-22 of 60` where there are more lines than fit, else nothing."""
+        top, height, count = self.scroll_offset.y, self.size.height, len(self._lines)
+        return "" if count <= height else f"{top + 1}-{min(top + height, count)} of {count}"
 
     def scroll_lines(self, lines: int) -> None:
         """Scroll down by some lines, up where negative."""

@@ -23,8 +23,11 @@ class Ranked:
     count: int
 
 
-def rank(scene: Scene, order: str, search: str) -> Ranked | None:
-    """The cards of the scene's symbol; None where there are none."""
+def rank(scene: Scene, order: str, search: str, reverse: bool = False) -> Ranked | None:
+    """The cards of the scene's symbol, the last of the order first where `reverse`.
+
+    Cards that are not available stay last; None where there are no cards at all.
+    """
     state, detail = scene.current, scene.detail
     found = composite(state, scene.mode) if state else None
     readings = detail.readings.get(scene.mode, ()) if detail is not None else ()
@@ -34,6 +37,9 @@ def rank(scene: Scene, order: str, search: str) -> Ranked | None:
     names = {c.id: c.name for c in scene.snapshot.categories}
     pairs = [(r, p) for r, p in zip(readings, each, strict=True) if matches(r, names, search)]
     pairs.sort(key=lambda pair: sort_key(pair[0], pair[1], order))
+    if reverse:
+        pairs.sort(key=lambda pair: pair[0].available)
+        pairs.reverse()
     known = [p for p in each if p is not None]
     shown = [p for _, p in pairs if p is not None]
     return Ranked(

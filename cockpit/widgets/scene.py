@@ -14,6 +14,7 @@ NOTICE_SECONDS = {"info": 20.0, "warning": 120.0}
 class Scene:
     """`paused` seconds of held picture, None while it moves; `failure` what stopped the engine.
 
+    `order`: ids of the symbols as the user wants them, empty for the config's order.
     `detail` is there only where the open screen asks for one; `toasts` are alerts just made.
     """
 
@@ -26,12 +27,17 @@ class Scene:
     zone: tzinfo | None = None
     detail: Detail | None = None
     toasts: tuple[Alert, ...] = ()
+    order: tuple[str, ...] = ()
 
     @cached_property
     def rows(self) -> tuple[SymbolState, ...]:
-        """Symbols that pass the filter, in the config's order."""
+        """Symbols that pass the filter, in the user's order or else the config's."""
         wanted = self.filter.upper()
-        return tuple(s for s in self.snapshot.symbols if wanted in s.id)
+        passed = (s for s in self.snapshot.symbols if wanted in s.id)
+        if not self.order:
+            return tuple(passed)
+        place = {id: n for n, id in enumerate(self.order)}
+        return tuple(sorted(passed, key=lambda s: place.get(s.id, len(place))))
 
     @cached_property
     def place(self) -> int:
@@ -45,8 +51,11 @@ class Scene:
 
     @property
     def waiting(self) -> bool:
-        """Nothing to show yet: no step and no price."""
-        return self.snapshot.step == 0 and all(s.price.last is None for s in self.snapshot.symbols)
+        """Nothing to show yet: no price and no bias; steps are taken without data too."""
+        return all(
+            state.price.last is None and all(found.bias is None for found in state.modes.values())
+            for state in self.snapshot.symbols
+        )
 
     @property
     def feeds(self) -> dict[str, FeedHealth]:

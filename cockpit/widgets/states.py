@@ -10,13 +10,12 @@ from engine.snapshot import FeedHealth
 
 Said = tuple[str, str]
 SMALLEST = (80, 24)
-UNREACHED = ("blocked", "limited")
 
 
 def waiting_lines(scene: Scene, width: int, height: int, look: Look, ink: Ink) -> list[Line]:
     """What is awaited, feed by feed; where none can be reached, what still works."""
     feeds = scene.feeds
-    stuck = bool(feeds) and all(f.state in UNREACHED for f in feeds.values())
+    stuck = bool(feeds) and all(unreached(f) for f in feeds.values())
     said: list[Said] = []
     if not feeds:
         said += [("No feed is switched on", "warn"), ("", "text")]
@@ -25,6 +24,8 @@ def waiting_lines(scene: Scene, width: int, height: int, look: Look, ink: Ink) -
         title = "No feed can be reached" if stuck else "Waiting for market data"
         said += [(title, "warn" if stuck else "strong"), ("", "text")]
         said += [_feed(name, feed) for name, feed in feeds.items()]
+    if stuck:
+        said += [("", "text"), ("it is tried again by itself", "muted")]
     if stuck or not feeds:
         said += [("", "text"), *OFFERS]
     elif scene.snapshot.mode_of_data == "replay":
@@ -34,9 +35,17 @@ def waiting_lines(scene: Scene, width: int, height: int, look: Look, ink: Ink) -
 
 OFFERS: tuple[Said, ...] = (
     ("what still works:", "muted"),
+    ("blackperp-cockpit demo           a simulated market, without a network", "text"),
     ("blackperp-cockpit replay PATH    a recording, as if live", "text"),
     ("blackperp-cockpit doctor         what is wrong, and the mend", "text"),
 )
+
+
+def unreached(feed: FeedHealth) -> bool:
+    """Refused by its venue, or failing and never heard; being tried again is no comfort."""
+    if feed.state == "blocked" or feed.frames:
+        return feed.state == "blocked"
+    return feed.state == "limited" or (feed.state == "connecting" and bool(feed.note))
 
 
 def _feed(name: str, feed: FeedHealth) -> Said:
@@ -44,7 +53,7 @@ def _feed(name: str, feed: FeedHealth) -> Said:
     total = sum(s.total for s in feed.streams.values())
     note = f", {clean(feed.note)}" if feed.note else ""
     count = f", {ready} of {total} streams ready" if total and feed.state != "blocked" else ""
-    style = "warn" if feed.state in UNREACHED else "text"
+    style = "warn" if unreached(feed) else "text"
     return f"{name}: {feed.state}{count}{note}", style
 
 
@@ -79,10 +88,19 @@ class TooSmall(Lines):
         """Whether a screen of this size is too small."""
         return size.width < SMALLEST[0] or size.height < SMALLEST[1]
 
+    demo = False
+
+    def show(self, scene: Scene) -> None:
+        if self.demo != (scene.snapshot.mode_of_data == "demo"):
+            self.demo = not self.demo
+            self.on_resize()
+
     def on_resize(self) -> None:
         width, height = self.size
         said = [
             (f"{SMALLEST[0]}x{SMALLEST[1]} needed", "strong"),
             (f"{width}x{height} now", "muted"),
         ]
+        if self.demo:
+            said.append((" DEMO ", "demo"))
         self.show_lines(centred(said, width, height, self.look, self.ink))

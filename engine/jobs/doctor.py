@@ -129,7 +129,8 @@ def _folder(name: str, folder: Path, mend: str, fatal: bool = False) -> Check:
 async def _network(config: Config, clock: Clock) -> list[Check]:
     enabled = [name for name, feed in config.feeds.items() if feed.enabled]
     if not enabled:
-        return [Check("feeds", False, "all are off", "replay works", "enable one in the config")]
+        works = "demo and replay work"
+        return [Check("feeds", False, "all are off", works, "enable one in the config")]
     offsets: list[float] = []
     found = await asyncio.gather(*(_feed(name, config, clock, offsets) for name in enabled))
     checks = [check for checks in found for check in checks]
@@ -168,7 +169,7 @@ async def _probe(
     name: str, url: str, reach: Callable[..., object], clock: Clock, offsets: list[float]
 ) -> Check:
     host = urlsplit(url).hostname or ""
-    works = "replay and every feed that answers still work"
+    works = "demo, replay and every feed that answers still work"
     try:
         async with asyncio.timeout(PATIENCE_S):
             await _resolve(_next_hop(url))

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from engine.snapshot import Alert
 from engine.store import codec
 from engine.store.errors import StoreError
 from engine.store.names import read_version
@@ -29,6 +30,10 @@ _COMPOSITE = """SELECT ts, bias, conviction, d.name, s.name, agreement, agreemen
     coverage, available, total, version FROM composites
     JOIN labels d ON d.id = decision JOIN labels s ON s.id = state
     WHERE symbol = ? AND mode = ? AND """
+_ALERTS = """SELECT a.id, a.number, a.ts, r.name, v.name, s.name, m.name, f.name, a.text
+    FROM alerts a JOIN labels r ON r.id = a.rule JOIN labels v ON v.id = a.severity
+    LEFT JOIN symbols s ON s.id = a.symbol LEFT JOIN modes m ON m.id = a.mode
+    LEFT JOIN labels f ON f.id = a.feed WHERE a.id > ? ORDER BY a.id DESC LIMIT ?"""
 
 
 class Reader:
@@ -145,6 +150,14 @@ class Reader:
             (start, end),
         )
         return [HealthRecord(*row) for row in rows]
+
+    def alerts(self, after: int = 0, last: int = -1) -> list[tuple[int, Alert]]:
+        """Alerts with their ids, oldest first: those of a greater id than `after`.
+
+        Of these the `last` ones written, all where it is negative.
+        """
+        rows = self._connection.execute(_ALERTS, (after, last)).fetchall()
+        return [(id, Alert(*fields)) for id, *fields in reversed(rows)]
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from engine.snapshot import ModeOfData
+from engine.snapshot import Alert, ModeOfData
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.int8]
@@ -121,6 +121,7 @@ class Batch(Struct, frozen=True, eq=False):
     decisions: tuple[DecisionRecord, ...] = ()
     bars: tuple[BarRecord, ...] = ()
     health: tuple[HealthRecord, ...] = ()
+    alerts: tuple[Alert, ...] = ()
 
     @property
     def ts(self) -> int:
@@ -128,6 +129,7 @@ class Batch(Struct, frozen=True, eq=False):
         if self.step is not None:
             return self.step.ts
         times = [d.ts for d in self.decisions] + [h.ts for h in self.health]
+        times += [a.ts for a in self.alerts]
         return max(times + [b.ts for b in self.bars], default=0)
 
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from engine.snapshot import Alert
 from engine.store import codec
 from engine.store.names import Groups
 from engine.store.records import (
@@ -31,6 +32,7 @@ class Rows(Struct):
     readings: list[Row] = []
     bars: list[Row] = []
     feed_health: list[Row] = []
+    alerts: list[Row] = []
 
     def inserts(self) -> list[tuple[str, list[Row]]]:
         """Statements with their rows; the same instant written again replaces itself."""
@@ -49,6 +51,7 @@ _INSERT = {
     "readings": _insert("readings", 5, "(mode, ts, version, lines, data)"),
     "bars": _insert("bars", 9),
     "feed_health": _insert("feed_health", 9),
+    "alerts": _insert("alerts", 8, "(ts, number, rule, severity, symbol, mode, feed, text)"),
 }
 
 
@@ -56,7 +59,8 @@ def labels(batch: Batch) -> set[str]:
     """Every text of a batch that rows carry as a number."""
     of_decisions = chain.from_iterable((*d.decision, *d.state) for d in batch.decisions)
     of_health = chain.from_iterable((h.feed, h.state) for h in batch.health)
-    return set(of_decisions) | set(of_health)
+    of_alerts = chain.from_iterable((a.rule, a.severity, a.feed) for a in batch.alerts)
+    return {*of_decisions, *of_health, *filter(None, of_alerts)}
 
 
 def encode(batch: Batch, catalogue: Catalogue, version: int, ids: Groups) -> Rows:
@@ -73,6 +77,7 @@ def encode(batch: Batch, catalogue: Catalogue, version: int, ids: Groups) -> Row
     for bar in batch.bars:
         rows.bars += _bars(bar, symbols)
     rows.feed_health = [_health(h, ids["labels"]) for h in batch.health]
+    rows.alerts = [_alert(a, ids) for a in batch.alerts]
     return rows
 
 
@@ -153,6 +158,16 @@ def _health(record: HealthRecord, ids: dict[str, int]) -> Row:
     return (
         record.ts, ids[record.feed], ids[record.state], record.frames, record.dropped,
         record.gaps, record.resyncs, record.reconnects, record.lag,
+    )  # fmt: skip
+
+
+def _alert(alert: Alert, ids: Groups) -> Row:
+    labels = ids["labels"]
+    return (
+        alert.ts, alert.number, labels[alert.rule], labels[alert.severity],
+        None if alert.symbol is None else ids["symbols"][alert.symbol],
+        None if alert.mode is None else ids["modes"][alert.mode],
+        None if alert.feed is None else labels[alert.feed], alert.text,
     )  # fmt: skip
 
 

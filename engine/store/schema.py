@@ -62,6 +62,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             dropped INTEGER NOT NULL, gaps INTEGER NOT NULL, resyncs INTEGER NOT NULL,
             reconnects INTEGER NOT NULL, lag REAL, PRIMARY KEY (ts, feed)) WITHOUT ROWID""",
     ),
+    (
+        # `number` counts a run's alerts; `id` never comes twice, so that a follower misses none
+        """CREATE TABLE alerts (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, ts INTEGER NOT NULL, number INTEGER NOT NULL,
+            rule INTEGER NOT NULL REFERENCES labels, severity INTEGER NOT NULL REFERENCES labels,
+            symbol INTEGER REFERENCES symbols, mode INTEGER REFERENCES modes,
+            feed INTEGER REFERENCES labels, text TEXT NOT NULL, UNIQUE (ts, number))""",
+    ),
 )
 
 

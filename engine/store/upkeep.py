@@ -115,6 +115,8 @@ class Upkeep:
         symbols = self._names.ids["symbols"].values()
         modes = self._names.ids["modes"].values()
         chores = [_chunks(cut["scores"]), _oldest("feed_health", {}, cut["health"])]
+        # An alert says how things stood, and stays as long as the decision it came from.
+        chores.append(_oldest("alerts", {}, cut["decisions"]))
         # Confidences say nothing without the scores they belong to.
         chores += [_oldest("readings", {"mode": mode}, cut["scores"]) for mode in modes]
         for symbol in symbols:

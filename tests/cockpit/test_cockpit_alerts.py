@@ -64,7 +64,9 @@ async def test_new_alerts_ring_and_show_a_toast_that_goes(lab: ModuleType) -> No
         app._herald._tmux = False
         app.source.snapshot = lab.picture("alerts")
         await lab.settle(pilot)
-        assert written == ["\x1b]9;Blackperp: HYPEUSDT day bias above +40: +52.3; and 2 more\a\a"]
+        assert written == [
+            "\x1b]9;Blackperp DEMO: HYPEUSDT day bias above +40: +52.3; and 2 more\a\a"
+        ]
         assert app.screen.query_one(Toast).display
         assert "day bias above +40" in lab.screen_text(app)
         await lab.settle(pilot)

@@ -16,6 +16,11 @@ CASES = {
     "grid": ("full", (), {}),
     "grid_fed": ("fed", ("3", "G"), {}),
     "grid_ascii": ("full", (), {"glyphs": "ascii"}),
+    "grid_sorted": (
+        "full",
+        ("greater_than_sign", "greater_than_sign", "greater_than_sign", "r"),
+        {},
+    ),
     "loading": ("loading", (), {}),
     "blocked": ("blocked", (), {}),
     "finished": ("finished", (), {}),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from rich.color import ColorSystem
+from rich.color import Color, ColorSystem
 from rich.segment import Segment
 
 from cockpit.actions import help_lines
@@ -53,6 +53,30 @@ def test_colours_are_the_table_s(theme: str) -> None:
                 assert colour is not None
                 assert colour.downgrade(ColorSystem.EIGHT_BIT) == colour
                 assert colour.number in look.palette.values()
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_what_is_to_be_read_stands_out(theme: str) -> None:
+    """WCAG contrast of every ink but the faint one, which only draws lines and dots."""
+    palette = Look(theme).palette
+    for name, colour in palette.items():
+        if name in (*SURFACES, "faint"):
+            continue
+        for surface, least in (("background", 3.5), ("panel", 3.15), ("cursor", 2.45)):
+            found = contrast(colour, palette[surface])
+            assert found >= least, f"{name} on {surface}: {found:.2f}"
+
+
+def contrast(one: int, other: int) -> float:
+    """Contrast ratio of two colours of the table, as WCAG 2 defines it."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(index: int) -> float:
+    parts = (part / 255 for part in Color.from_ansi(index).get_truecolor())
+    red, green, blue = (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 @pytest.mark.parametrize("colours", [16, 256])

@@ -74,7 +74,7 @@ def test_a_newer_database_is_never_touched(tmp_path: Path) -> None:
     prepare(path, META, (*MIGRATIONS, NEXT))
     before = path.read_bytes()
     for refuse in (lambda: prepare(path, META), lambda: Reader(path)):
-        with pytest.raises(StoreError, match=r"h\.db was written by a newer cockpit \(schema 2"):
+        with pytest.raises(StoreError, match=r"h\.db was written by a newer cockpit \(schema 3"):
             refuse()
     assert path.read_bytes() == before
 
