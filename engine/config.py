@@ -78,6 +78,16 @@ class ModeConfig(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("windows: empty; at least one is needed")
 
 
+class RegimeConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Short over long volatility at which a regime begins, and what it then damps."""
+
+    compression: Annotated[float, Meta(gt=0, lt=1)] = 0.7
+    expansion: Annotated[float, Meta(gt=1, le=10)] = 1.5
+    damping: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    compression_damps: tuple[str, ...] = ("momentum",)
+    expansion_damps: tuple[str, ...] = ("statistical",)
+
+
 class DecisionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     dead_band: Annotated[float, Meta(ge=0, lt=1)] = 0.05
     state_cuts: tuple[Positive, Positive] = (20.0, 40.0)
@@ -87,6 +97,7 @@ class DecisionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     min_cards: Annotated[int, Meta(ge=1)] = 5
     min_coverage: Annotated[float, Meta(ge=0, le=1)] = 0.05
     gain_note: str = ""
+    regime: RegimeConfig = RegimeConfig()
 
     def __post_init__(self) -> None:
         for name in ("ladder", "state_cuts"):

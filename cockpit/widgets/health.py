@@ -1,5 +1,7 @@
 """Health: every feed and stream as a list, with what each state means for the trader."""
 
+from collections.abc import Sequence
+
 from rich.segment import Segment
 
 from cockpit.widgets import text
@@ -23,6 +25,8 @@ NO_FEED: tuple[Said, ...] = (
     ("enable one in the config: feeds", "muted"),
     ("", "text"),
 )
+SLOW_MS = 1000.0
+NEARLY = 0.9  # of a limit, from where on it is shown in warning colours
 NAME, STATE, READY, AGE, EVENTS = 14, 12, 8, 6, 12
 
 
@@ -68,7 +72,10 @@ class Health(Lines):
         if feed.note:
             lines.append(self._said("note", feed.note, "warn"))
         if feed.state != "off" or feed.frames:
-            lines += [self._lost(feed), *self._drops(feed), *self._streams(feed)]
+            for connection, reason in feed.refused.items():
+                lines.append(self._said("refused", f"{connection}: {reason}", "warn"))
+            lines += [self._lost(feed), *self._line(feed), *self._drops(feed)]
+            lines += self._streams(feed)
         return lines
 
     def _sign(self, state: str) -> tuple[str, str]:
@@ -91,6 +98,23 @@ class Health(Lines):
             ("reconnects", f"{feed.reconnects}", feed.reconnects),
             ("blind", f"{feed.blind_s:.0f} s", feed.blind_s >= 0.5), ("clock", clock, 0),
         )  # fmt: skip
+        return self._figures(figures)
+
+    def _line(self, feed: FeedHealth) -> list[Line]:
+        """Bytes, lag and what of the venue's limits is used, as far as known."""
+        figures: list[tuple[str, str, float]] = []
+        if feed.bytes_per_s:
+            figures.append(("bytes", f"{feed.bytes_per_s / 1000:,.1f} kB/s", 0))
+        if feed.lag_p50_ms is not None and feed.lag_p99_ms is not None:
+            lag = f"{feed.lag_p50_ms:,.0f} / {feed.lag_p99_ms:,.0f} ms"
+            figures.append(("lag p50/p99", lag, feed.lag_p99_ms > SLOW_MS))
+        for name, used in (("requests", feed.requests), ("connects", feed.connects)):
+            if used is not None:
+                full = used.used > NEARLY * used.budget
+                figures.append((name, f"{used.used:,.0f}/{used.budget:,.0f} a min", full))
+        return [self._figures(figures)] if figures else []
+
+    def _figures(self, figures: Sequence[tuple[str, str, float]]) -> Line:
         cells: list[Cell] = [self._cell("", NAME)]
         for name, figure, bad in figures:
             cells.append((Segment(f"{name} ", self.ink["dim"]),))

@@ -3,6 +3,8 @@
 NaN is what is unknown, and nothing else: where there is nothing to compare, the answer is 0.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from engine.market.view import BARS, Array, View
@@ -41,9 +43,10 @@ def inside(view: View, x: Array) -> Array:
 def known_mean(x: Array, least: int = 1) -> Array:
     """Mean along axis 1 of what is known; NaN where that is fewer than `least` values."""
     known = x == x
-    count = known.sum(axis=1)
-    total = np.where(known, x, 0.0).sum(axis=1)
-    out: Array = np.where(count >= least, total / np.maximum(count, 1), np.nan)
+    ones = np.ones(x.shape[1])
+    count = ones @ known.astype(np.float64)
+    total = ones @ np.where(known, x, 0.0)
+    out: Array = np.where(count >= least, total / np.maximum(count, 1.0), np.nan)
     return out
 
 
@@ -52,6 +55,7 @@ def usual(x: Array) -> Array:
     return known_mean(x[:, :-1], least=2)
 
 
+@lru_cache(maxsize=1)
 def window_atr(view: View) -> Array:
     """Mean high-low range of the last 14 whole windows (as many as known, two at least), (W, S)."""
     spans = view.spans
@@ -61,6 +65,7 @@ def window_atr(view: View) -> Array:
         return np.where(known >= 2, np.nansum(height, axis=1) / known, np.nan)
 
 
+@lru_cache(maxsize=1)
 def direction(view: View) -> Array:
     """The trend's side, -1..+1, smooth: tanh(return over the window / window ATR), 0 when flat."""
     spans = view.spans

@@ -1,6 +1,7 @@
 """Readings into categories, one bias and its decomposition: pure functions of what is stored."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ class Weights:
     """One mode's weights: `card` (cards, symbols) in force, `prior` before learning.
 
     `category` (categories, symbols) with class priors, `member` (categories, cards) 0/1,
-    `can_have` (cards, symbols).
+    `can_have` (cards, symbols). `own` (cards,): those that say something of the symbol itself, None
+    for all; without enough of them there is no bias, whatever the market as a whole does.
     """
 
     card: Array
@@ -24,6 +26,7 @@ class Weights:
     category: Array
     member: Array
     can_have: Mask
+    own: Mask | None = None
 
 
 def spread_weights(category: Array, card: Array, member: Array, can_have: Mask) -> Array:
@@ -44,7 +47,8 @@ class Composition:
     """A bias taken apart, arrays over symbols unless said otherwise.
 
     `contribution` (cards, symbols) is score x strength damping x confidence x weight; `points`
-    (categories, symbols) are bias points and add up to `bias`. NaN: not available.
+    (categories, symbols) and `lines` (name -> symbols), the context, are bias points and add up to
+    `bias`. NaN: not available.
     """
 
     bias: Array
@@ -58,6 +62,7 @@ class Composition:
     available: NDArray[np.int64]
     possible: NDArray[np.int64]
     coverage: Array
+    lines: dict[str, Array] = field(default_factory=dict)
 
 
 def contributions(score: Small, confidence: Small, conflicted: Mask, weight: Array) -> Array:
@@ -70,8 +75,10 @@ def contributions(score: Small, confidence: Small, conflicted: Mask, weight: Arr
 
 
 def enough(score: Small, weights: Weights, min_cards: int, min_coverage: float) -> Mask:
-    """Symbols with so many cards available and so much of the prior weight covered."""
+    """Symbols with so many cards of their own and so much of the prior weight covered by them."""
     present = (score != ABSENT) & weights.can_have
+    if weights.own is not None:
+        present = present & weights.own[:, None]
     known: Mask = present.sum(axis=0) >= min_cards
     return known & (coverage(present, weights) >= min_coverage)
 
@@ -82,23 +89,37 @@ def coverage(present: Mask, weights: Weights) -> Array:
     return _divide(np.where(present, prior, 0.0).sum(axis=0), prior.sum(axis=0))
 
 
-def compose(score: Small, confidence: Small, conflicted: Mask, weights: Weights, gain: float,
-            min_cards: int, min_coverage: float) -> Composition:  # fmt: skip
-    """Bias 100 tanh(gain x S), S = sum of contributions / sum of prior |weight| of possible cards.
+def category_lines(contribution: Array, weights: Weights) -> Array:
+    """Each category's part of S, (categories, symbols)."""
+    return _divide(weights.member @ contribution, np.abs(weights.prior).sum(axis=0))
 
-    Missing, stale and conflicted cards shrink S and never inflate it. Fewer than `min_cards`
-    available or less than `min_coverage` covered: bias and points are NaN.
+
+def compose(score: Small, confidence: Small, conflicted: Mask, weights: Weights, gain: float,
+            min_cards: int, min_coverage: float,
+            context: Mapping[str, Array] | None = None) -> Composition:  # fmt: skip
+    """Bias 100 tanh(gain x S'), S' = S + the lines of the `context` (name -> symbols).
+
+    S = sum of contributions / sum of prior |weight| of possible cards. Missing, stale and
+    conflicted cards shrink S and never inflate it. Fewer than `min_cards` available or less than
+    `min_coverage` covered: bias and points are NaN.
     """
+    lines = {name: np.nan_to_num(line) for name, line in (context or {}).items()}
     present = (score != ABSENT) & weights.can_have
     contribution = contributions(score, confidence, conflicted, weights.card)
     prior = np.abs(weights.prior)
     possible = prior.sum(axis=0)
     total = _divide(contribution.sum(axis=0), possible)
+    for extra in lines.values():
+        total = total + extra
     known = enough(score, weights, min_cards, min_coverage)
     bias = np.where(known, 100 * np.tanh(gain * total), np.nan)
-    line = _divide(weights.member @ contribution, possible)
+    line = category_lines(contribution, weights)
     flat = np.abs(total) < 1e-9
-    points = np.where(flat, 100 * gain * line, bias * line / np.where(flat, 1.0, total))
+
+    def in_points(part: Array) -> Array:
+        return np.where(flat, 100 * gain * part, bias * part / np.where(flat, 1.0, total))
+
+    points = in_points(line)
     own = weights.member @ np.abs(weights.card)
     there = weights.member @ present.astype(float)
     present_weight = weights.member @ np.where(present, np.abs(weights.card), 0.0)
@@ -118,6 +139,7 @@ def compose(score: Small, confidence: Small, conflicted: Mask, weights: Weights,
         available=present.sum(axis=0),
         possible=weights.can_have.sum(axis=0),
         coverage=coverage(present, weights),
+        lines={name: np.where(np.isnan(bias), np.nan, in_points(x)) for name, x in lines.items()},
     )
 
 
@@ -150,18 +172,21 @@ def conviction(readings: Readings, weights: Weights, parts: Composition,
     """0..100: mean card confidence x agreement across categories x sqrt(coverage).
 
     Agreement across categories is the weight of those with the bias's sign over the weight of
-    those that are not neutral, to which conflicted ones belong, though they take no side. With no
-    bias, or nothing but neutral categories, it is 0: there is nothing to be convinced of.
+    all that take a side. A category short of `neutral_cut` counts in proportion, so that conviction
+    does not hang on one category crossing it; conflicted ones count whole and take no side. With no
+    bias, or a bias of 0, it is 0: there is nothing to be convinced of.
     """
     present = readings.available & weights.can_have
     own = np.where(present, np.abs(weights.card), 0.0)
     sure = np.where(present, readings.confidence.astype(float) / STEPS, 0.0)
     mean = _divide((own * sure).sum(axis=0), own.sum(axis=0))
     score = np.nan_to_num(parts.category_score)
-    decided = (np.abs(score) * 100 >= neutral_cut) & ~parts.category_conflicted
-    taking = decided | parts.category_conflicted
-    same = decided & (np.sign(score) == np.sign(np.nan_to_num(parts.bias)))
-    across = _divide((weights.category * same).sum(axis=0), (weights.category * taking).sum(axis=0))
+    torn, sign = parts.category_conflicted, np.sign(np.nan_to_num(parts.bias))
+    weight = weights.category * np.where(
+        torn, 1.0, np.minimum(np.abs(score) * 100 / neutral_cut, 1)
+    )
+    same = ~torn & (np.sign(score) == sign) & (sign != 0)
+    across = _divide((weight * same).sum(axis=0), weight.sum(axis=0))
     out: Array = 100 * mean * across * np.sqrt(parts.coverage)
     return out
 

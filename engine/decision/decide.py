@@ -10,7 +10,7 @@ from engine.cards.card import CATEGORIES, Card
 from engine.cards.peers import beta_to_leader
 from engine.clock import NS
 from engine.config import MODES, Config
-from engine.decision import composite, ladder
+from engine.decision import composite, context, ladder
 from engine.decision.composite import Composition, Weights
 from engine.decision.normalise import Lanes, Normaliser
 from engine.decision.second import SecondPass
@@ -40,7 +40,8 @@ class Decision:
     """What one mode decided at `ts` (ns); arrays over symbols.
 
     `decision` is '' for a symbol that is not decided at this instant; `raw` (windows, cards,
-    symbols) are the measures of the same step. `beta`: to BTC, in 127ths, 0 to 1.5.
+    symbols) are the measures of the same step. `beta`: to BTC, in 127ths, 0 to 1.5. `context`:
+    the lines that bend the bias, in units of S.
     """
 
     ts: int
@@ -55,6 +56,7 @@ class Decision:
     state: tuple[str, ...]
     category_state: tuple[tuple[str, ...], ...]
     beta: Array
+    context: dict[str, Array]
 
 
 class Decider:
@@ -113,8 +115,9 @@ class Decider:
         )
         card = np.array([c.prior for c in self.cards])
         weight = composite.spread_weights(category, card, member, can_have)
+        own = np.array([_is_own(card) for card in self.cards], dtype=bool)
         return Weights(card=weight, prior=weight, category=category, member=member,
-                       can_have=can_have)  # fmt: skip
+                       can_have=can_have, own=own)  # fmt: skip
 
     def fresh_normaliser(self) -> Normaliser:
         """An empty one of the same lanes, for `warm`."""
@@ -146,7 +149,7 @@ class Decider:
             readings = self.readings[mode]
             due = self._due(mode, readings, view.now)
             if due.any():
-                made.append(self._decide(mode, readings, weights, due, view.now))
+                made.append(self._decide(mode, readings, weights, due, view))
         return made
 
     def _read(self, by_lane: Array, fresh: Array) -> None:
@@ -202,11 +205,12 @@ class Decider:
         )
 
     def _decide(self, mode: str, readings: Readings, weights: Array, due: Mask,
-                now: int) -> Decision:  # fmt: skip
+                view: View) -> Decision:  # fmt: skip
         rules, gain = self.config.decision, self.config.modes[mode].gain
         table = self.table(mode)
+        lines = context.lines(view, readings, table, self.cards, self.beta, rules.regime)
         parts = composite.compose(readings.score, readings.confidence, readings.conflicted, table,
-                                  gain, rules.min_cards, rules.min_coverage)  # fmt: skip
+                                  gain, rules.min_cards, rules.min_coverage, lines)  # fmt: skip
         windows = composite.window_bias(readings, table, gain)
         agreement, conflicted, side = composite.window_agreement(
             parts.bias, windows, weights, rules.dead_band
@@ -220,12 +224,13 @@ class Decider:
         )  # fmt: skip
         self._words[mode] = tuple(new or old for new, old in zip(words, before, strict=True))
         return Decision(
-            ts=now,
+            ts=view.now,
             mode=mode,
             parts=parts,
             readings=readings,
             raw=self.raw_of(mode),
             beta=self.beta,
+            context=lines,
             conviction=composite.conviction(readings, table, parts, rules.state_cuts[0]),
             agreement=agreement,
             windows=side,
@@ -237,6 +242,11 @@ class Decider:
             ),
             category_state=_category_states(parts, rules.state_cuts),
         )  # fmt: skip
+
+
+def _is_own(card: Card) -> bool:
+    """Whether a card says something of the symbol itself, from data of it."""
+    return card.scope != "market" and not card.second and set(card.needs) != {"calendar"}
 
 
 def _gates(card: Card) -> tuple[str, ...]:

@@ -39,9 +39,7 @@ class Replay:
         self.finished = False
         self._path = path
         self._clock = RecordedClock(speed)
-        self._archive = (
-            Archive(config, self.pipeline, self.mode_of_data, db, WallClock().now()) if db else None
-        )
+        self._archive = Archive(config, self.pictures, db, WallClock().now()) if db else None
         self._stopped = False
 
     @property

@@ -102,9 +102,8 @@ class VenueBoard:
             venue.depth_at[place] = listed.book.recv if listed.book.synced else 0
         if listed.oi:
             newest = listed.oi[-1]
-            price = newest.usd or newest.base * (listed.last.price if listed.last else np.nan)
-            if price == price and newest.recv is not None:
-                venue.oi.put("oi", place, newest.recv, price)
+            if newest.recv is not None:
+                venue.oi.put("oi", place, newest.recv, newest.base)
         if listed.funding is not None and listed.funding.rate_8h is not None:
             neutral = NEUTRAL.get(venue.name, 0.0)
             venue.funding[place] = listed.funding.rate_8h - neutral
@@ -139,10 +138,12 @@ class VenueBoard:
             flow[:, place] = _sums(venue, now, windows)
             course[place] = venue.course[order]
             series = venue.oi.spans(now, windows)[0]
-            before[place] = series[:, -2]
+            # Both in today's dollars: a move of the price is no change of the interest.
+            price = np.exp(course[place, -1])
+            before[place] = series[:, -2] * price
             fresh = now - venue.depth_at <= DEPTH_STANDS_NS
             level[0, place] = course[place, -1]
-            level[1, place] = series[0, -1]
+            level[1, place] = series[0, -1] * price
             level[2, place] = venue.funding
             level[3:, place] = np.where(fresh, venue.depth, np.nan)
         return Venues(

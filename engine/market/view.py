@@ -169,8 +169,8 @@ class Venues:
     Notional in USD over the window that ends now: `buy`, `sell`, `long_liq`, `short_liq` (V, W, S).
     `close` (V, S): log price of the last trade; `course` (V, 120, S): the same at the end of each
     of the last 120 seconds, oldest first; a spot venue's in USDT. `oi` (V, S) and `oi_before`
-    (V, W, S): open interest in USD now and a window ago. `funding` (V, S): per 8 h, minus the
-    venue's neutral rate. `bid_50`, `ask_50` (V, S): resting notional within 50 bps.
+    (V, W, S): open interest now and a window ago, both in USD at the present price. `funding`
+    (V, S): per 8 h, minus the neutral rate. `bid_50`, `ask_50` (V, S): notional within 50 bps.
     """
 
     names: tuple[str, ...]

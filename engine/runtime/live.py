@@ -51,9 +51,7 @@ class Engine:
         }
         self.pipeline = Pipeline(config, feeds, on_step=self._stepped)
         self.pictures = Pictures(self.pipeline, mode_of_data)
-        self._archive = (
-            Archive(config, self.pipeline, mode_of_data, db, self.clock.now()) if db else None
-        )
+        self._archive = Archive(config, self.pictures, db, self.clock.now()) if db else None
         self._recorder = recorder
         self._warm_step = warm_step
         self._sessions = {name: self._session(name, feed) for name, feed in feeds.items()}

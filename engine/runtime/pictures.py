@@ -17,6 +17,7 @@ from engine.runtime.health import feed_health
 from engine.runtime.inputs import ages, fed_inputs
 from engine.runtime.pipeline import Pipeline
 from engine.snapshot import (
+    Alert,
     Bar,
     CategoryInfo,
     CategoryLine,
@@ -41,6 +42,10 @@ def known(value: float) -> float | None:
     return None if isnan(value) else float(value)
 
 
+# Context lines of less than this many points are none.
+LEAST_POINTS = 1e-12
+
+
 class Pictures:
     """Builds snapshots; keeps the bias histories that sparklines need, and watches for alerts."""
 
@@ -58,6 +63,11 @@ class Pictures:
 
     def _look(self, now: int) -> None:
         self._watch.step(self.snapshot(now))
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """The latest first."""
+        return self._watch.alerts
 
     def decided(self, decision: Decision) -> None:
         """Take in a mode's new decision, for the symbols it decides."""
@@ -189,7 +199,11 @@ class Pictures:
                 )
                 for n, c in enumerate(CATEGORIES)
             },
-            adjustments={},
+            adjustments={
+                name: float(points[s])
+                for name, points in d.parts.lines.items()
+                if abs(points[s]) >= LEAST_POINTS
+            },
             history=tuple(history),
         )
 
@@ -234,7 +248,7 @@ class Pictures:
         raw = decision.raw if decision is not None else decider.raw
         if found is None:
             return ()
-        table = decider.weights[mode]
+        table = decider.table(mode)
         names = self._windows(mode)
         at = [n for n, w in enumerate(WINDOWS) if w.name in names]
         old = ages(self.pipeline.market, self.pipeline.step_ts)

@@ -14,7 +14,6 @@ from engine.market.fields import LIVE_AT
 from engine.runtime.health import feed_health
 from engine.runtime.pictures import Pictures
 from engine.runtime.pipeline import Pipeline
-from engine.snapshot import Alert, ModeOfData
 from engine.store.history import History
 from engine.store.records import (
     NONE,
@@ -60,22 +59,22 @@ def catalogue(config: Config, pipeline: Pipeline) -> Catalogue:
 
 
 class Archive:
-    """Keeps each step of a pipeline, and the alerts it made, in a database.
+    """Keeps each step of a pipeline, and the alerts its pictures made, in a database.
 
-    It never holds the pipeline up. Make it after the pipeline's Pictures, whose alerts it keeps.
+    It never holds the pipeline up.
     """
 
-    def __init__(self, config: Config, pipeline: Pipeline, mode_of_data: ModeOfData,
-                 path: Path, opened: int) -> None:  # fmt: skip
+    def __init__(self, config: Config, pictures: Pictures, path: Path, opened: int) -> None:
         self.path = path
         self._opened = opened
         self._config = config
-        self._pipeline = pipeline
-        self._mode_of_data: ModeOfData = mode_of_data
+        self._pictures = pictures
+        self._pipeline = pictures.pipeline
+        self._mode_of_data = pictures.mode_of_data
         self._history: History | None = None
         self._minute = 0
         self._alert = 0
-        pipeline.after_step.append(self._alerted)
+        self._pipeline.after_step.append(self._alerted)
 
     async def open(self) -> None:
         """Raises StoreError, or Locked when another process writes the database."""
@@ -117,7 +116,7 @@ class Archive:
 
     def _alerted(self, now: int) -> None:
         """Take down what the step's picture made known; it is made after the step."""
-        new = [alert for alert in _alerts(self._pipeline) if alert.number > self._alert]
+        new = [alert for alert in self._pictures.alerts if alert.number > self._alert]
         if new and self._history is not None:
             self._alert = new[0].number
             self._history.put(Batch(alerts=tuple(reversed(new))))
@@ -150,13 +149,6 @@ class Archive:
         )  # fmt: skip
 
 
-def _alerts(pipeline: Pipeline) -> tuple[Alert, ...]:
-    """The alerts of the pictures that look at this pipeline, latest first."""
-    owners = (getattr(look, "__self__", None) for look in pipeline.after_step)
-    pictures = next((owner for owner in owners if isinstance(owner, Pictures)), None)
-    return () if pictures is None else pictures._watch.alerts
-
-
 def _decision(d: Decision) -> DecisionRecord:
     sides = np.where(np.isnan(d.windows), NONE, d.windows).astype(np.int8)
     return DecisionRecord(
@@ -175,6 +167,6 @@ def _decision(d: Decision) -> DecisionRecord:
             np.int8
         ),
         conflicted=d.readings.conflicted,
-        beta=np.full(len(d.decision), STEPS),
-        lines={},
+        beta=np.rint(d.beta * STEPS).astype(np.int16),
+        lines=d.context,
     )

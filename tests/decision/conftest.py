@@ -1,7 +1,7 @@
 """Cards that read their raw measure from a table, and a config of three symbols to run them in."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -17,12 +17,21 @@ SYMBOLS = ("BTCUSDT", "DOGEUSDT", "AAVEUSDT")
 
 
 @dataclass(frozen=True)
+class NoPrices:
+    """Whole windows of which no price is known."""
+
+    close: Array = field(default_factory=lambda: np.full((len(WINDOWS), 61, 3), np.nan))
+
+
+@dataclass(frozen=True)
 class Table:
     """What a table card sees of an instant: raw measures (windows, cards, symbols)."""
 
     now: int
     raw: Array
     windows: tuple[Window, ...] = WINDOWS
+    symbols: tuple[str, ...] = SYMBOLS
+    spans: NoPrices = field(default_factory=NoPrices)
 
 
 def _card(place: int, category: str = "order_flow", **facts: object) -> Card:

@@ -283,11 +283,16 @@ def composed(scores: list[float], torn: list[bool], bias: float, coverage: float
     ("scores", "torn", "bias", "across"),
     [
         ([0.5, 0.3, 0.1], [False] * 3, 30.0, 1.0),
-        ([0.5, -0.3, 0.1], [False] * 3, 30.0, 1 / 3),
-        ([0.5, -0.3, -0.1], [False] * 3, -30.0, 2 / 3),
-        ([0.5, 0.3, 0.1], [True, False, False], 30.0, 2 / 3),
-        ([0.1, 0.1, 0.1], [False] * 3, 30.0, 0.0),
+        ([0.5, -0.3, 0.2], [False] * 3, 30.0, 2 / 4),
+        ([0.5, -0.3, 0.1], [False] * 3, 30.0, 1.5 / 3.5),
+        ([0.5, -0.3, -0.1], [False] * 3, -30.0, 2.5 / 3.5),
+        ([0.5, 0.3, 0.2], [True, False, False], 30.0, 3 / 4),
+        ([0.02, 0.3, 0.2], [True, False, False], 30.0, 3 / 4),
+        ([0.1, 0.1, 0.1], [False] * 3, 30.0, 1.0),
+        ([0.1, -0.02, 0.04], [False] * 3, 30.0, 7 / 9),
         ([0.5, nan, nan], [False] * 3, 30.0, 1.0),
+        ([0.0, 0.0, 0.0], [False] * 3, 30.0, 0.0),
+        ([0.5, 0.0, 0.1], [False] * 3, 0.0, 0.0),
         ([0.5, 0.3, 0.1], [False] * 3, nan, 0.0),
     ],
 )
@@ -298,3 +303,34 @@ def test_conviction(scores: list[float], torn: list[bool], bias: float, across: 
                       can_have=np.ones((8, 1), dtype=bool))  # fmt: skip
     found = conviction(windows_of([[0.5]] * 8), weights, composed(scores, torn, bias, 0.5), 20.0)
     assert found[0] == pytest.approx(100 * 64 / 127 * across * sqrt(0.5))
+
+
+sides = st.floats(-1, 1, allow_nan=False)
+
+
+def convinced(scores: list[float], torn: list[bool], bias: float) -> float:
+    weights = Weights(card=np.full((8, 1), 0.1), prior=np.full((8, 1), 0.1),
+                      category=np.array([[1.0], [2.0], [1.0]]), member=np.zeros((3, 8)),
+                      can_have=np.ones((8, 1), dtype=bool))  # fmt: skip
+    found = conviction(windows_of([[0.5]] * 8), weights, composed(scores, torn, bias, 1.0), 20.0)
+    return float(found[0])
+
+
+@given(
+    scores=st.lists(sides, min_size=3, max_size=3),
+    torn=st.lists(st.booleans(), min_size=3, max_size=3),
+    bias=st.floats(-100, 100, allow_nan=False),
+)
+def test_conviction_is_continuous_bounded_and_the_same_in_the_mirror(
+    scores: list[float], torn: list[bool], bias: float
+) -> None:
+    value = convinced(scores, torn, bias)
+    assert 0 <= value <= 100 * 64 / 127 + 1e-9
+    assert convinced([-s for s in scores], torn, -bias) == value
+    weight = sum(
+        w * (1.0 if t else min(abs(s) / 0.2, 1.0))
+        for w, s, t in zip((1.0, 2.0, 1.0), scores, torn, strict=True)
+    )
+    if weight > 0.1:
+        nearby = [s + 1e-9 * (1 if s > 0 else -1) for s in scores]
+        assert convinced(nearby, torn, bias) == pytest.approx(value, abs=1e-4)
