@@ -121,8 +121,7 @@ class DepthSampler:
             self._wall_seen[at] = now
             first = slot == nearest[side, n]
             life[side[first], n[first]] = (now - self._wall_birth[at][first]) / NS
-        size = np.take_along_axis(held, nearest[..., None], axis=-1)[..., 0]
-        size = np.where(found, size, 0.0)
+        size = np.where(found, held[SIDES, np.arange(len(base)), nearest], 0.0)
         distance = np.where(found, (nearest + 0.5) * 1e-4, 0.0)
         for m, name in enumerate(("bid", "ask")):
             fields[f"{name}_wall"] = size[m]

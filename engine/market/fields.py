@@ -32,8 +32,6 @@ TAPE = {
     "down_runs": 1.0,
     "sweep_buy": TRADED,
     "sweep_sell": TRADED,
-    "paid_buy": LEANING,
-    "paid_sell": LEANING,
     "long_liq": TRADED,
     "short_liq": TRADED,
     "long_swept": TRADED,
@@ -70,6 +68,8 @@ BOOK = {
     **SAMPLED,
     **WALLED,
     "ofi": COARSE,
+    "paid_buy": LEANING,
+    "paid_sell": LEANING,
     **dict.fromkeys(
         (
             *("bid_taken", "ask_taken", "bid_refill", "ask_refill"),

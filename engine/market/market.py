@@ -31,25 +31,33 @@ from engine.events import (
     Ratio,
     Trade,
 )
+from engine.market.calendar import Almanac
 from engine.market.candles import Candles
+from engine.market.churn import Churn
 from engine.market.fields import FLOW_AT, LIVE_AT
 from engine.market.flow import Flow
 from engine.market.history import History
+from engine.market.liquidation_map import LiquidationMap
 from engine.market.listed import Listed as Listed
+from engine.market.micro import Micro
 from engine.market.outside import Outside
 from engine.market.sampling import Sampling, order_flow
-from engine.market.unknown import no_calendar, no_liquidations, no_news, no_venues
+from engine.market.unknown import no_liquidations, no_news, no_venues
 from engine.market.venues import DOLLAR, NEUTRAL, SPOT, VenueBoard
-from engine.market.view import WINDOWS, View, Window
+from engine.market.view import WINDOWS, Liquidations, View, Window
 
 TAPE_FRESH_NS = 10 * NS
 LONG_SILENCE_S = 120
 
 
 class Market:
-    """The market of the configured symbols; feed it events in order of receipt."""
+    """The market of the configured symbols; feed it events in order of receipt.
 
-    def __init__(self, symbols: Sequence[str], reference: str = "binance") -> None:
+    `releases`: scheduled macro releases, ns.
+    """
+
+    def __init__(self, symbols: Sequence[str], reference: str = "binance",
+                 releases: Sequence[int] = ()) -> None:  # fmt: skip
         self.symbols = tuple(symbols)
         self.reference = reference
         self.drops: Counter[str] = Counter()
@@ -66,9 +74,14 @@ class Market:
         self._sampling = Sampling(self._place, self.history)
         self.board = VenueBoard(len(self.symbols), reference)
         self.outside = Outside(self._place)
+        self.almanac = Almanac(self.history, releases)
+        self.liquidation_map = LiquidationMap(self.history, self.board)
+        self._micro = Micro(self._place, self._flow.sizes)
+        self._churn = Churn(len(self.symbols))
         # Venue -> since when its liquidation stream is open, ns.
         self.liquidations_open: dict[str, int] = {}
         self._trades = self._flow.waiting
+        self._arrivals = self._micro.waiting
         self._next = 0
         self._tape_at = 0
         self._blind_since: dict[str, int] = {}
@@ -147,6 +160,7 @@ class Market:
         if event.venue == self.reference:
             self._tape_at = self.now
             self._trades.append(event)
+            self._arrivals.append((event, listed.quote))
 
     def _skipped(self, listed: Listed, missing: int) -> None:
         """Trades before this one are missing, or (-1) this one was missing so far."""
@@ -331,9 +345,15 @@ class Market:
         measures[LIVE_AT["taped"]] = ran
         measures[LIVE_AT["sized"]] = ran & self._flow.sizes.known
         self._liquidated(measures)
+        own = self._own()
+        prints = self._micro.second(measures, own, ran)
+        mids = np.log(self.history.mids.read(np.array([end // NS - 1]))[0])
+        cover = np.array([self._sampling.cover(s) for s in range(len(self.symbols))])
+        self._churn.second(measures, own, mids, cover, prints)
         self.board.second(self.listed.values(), end)
         self.history.series.advance(end)
         self.outside.advance(end)
+        self.liquidation_map.second(measures, end)
         self.history.add_live(end - 1, measures)
         self._flow.classify(end)
 
@@ -405,11 +425,18 @@ class Market:
                 windows, spans.close[:, -1], spans.buys[:, -1], now
             ),
             venues=self.board.view(now, windows) if present else no_venues(*shape),
-            liquidations=no_liquidations(len(self.symbols)),
-            calendar=no_calendar(len(self.symbols)),
+            liquidations=self._liquidations(present),
+            calendar=self.almanac.view(now, self._own()),
             news=self.outside.news(now, windows) if present else no_news(*shape),
             outside=self.outside.view(now, windows),
         )
+
+    def _liquidations(self, present: bool) -> Liquidations:
+        """The map around the last prices; of the past it is not kept."""
+        newest = self.history.prices[1]
+        if not present or newest.head < 0:
+            return no_liquidations(len(self.symbols))
+        return self.liquidation_map.view(np.log(newest.close(newest.head)))
 
     def cover(self, place: int) -> float:
         """How far, in bps, both sides of a symbol's book are truly known; inf when not sampled."""

@@ -92,14 +92,16 @@ def order_flow(before: Quote, quote: Quote) -> float:
     Source: Cont, Kukanov, Stoikov, The Price Impact of Order Book Events (2014), eq. 2.
     """
     flow = 0.0
-    if quote.bid >= before.bid:
-        flow += quote.bid * quote.bid_size
-    if quote.bid <= before.bid:
-        flow -= before.bid * before.bid_size
-    if quote.ask <= before.ask:
-        flow -= quote.ask * quote.ask_size
-    if quote.ask >= before.ask:
-        flow += before.ask * before.ask_size
+    old, new = before.bid, quote.bid
+    if new >= old:
+        flow += new * quote.bid_size
+    if new <= old:
+        flow -= old * before.bid_size
+    old, new = before.ask, quote.ask
+    if new <= old:
+        flow -= new * quote.ask_size
+    if new >= old:
+        flow += old * before.ask_size
     return flow
 
 

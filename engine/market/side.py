@@ -45,7 +45,7 @@ class Side:
         return prices[held], sizes[held]
 
     def columns(self) -> tuple[Array, Array, Array]:
-        """(prices, sizes, log prices) of every place, deleted levels with size 0; copies."""
+        """(prices, sizes, log prices) of every place, size 0 where it was deleted; to be read."""
         prices, sizes, known = np.array(self._prices), np.array(self._sizes), len(self._logs)
         if known < len(prices):
             self._logs = np.concatenate([self._logs, np.log(prices[known:])])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.market.view import Calendar, Liquidations, News, Venues
+from engine.market.view import Liquidations, News, Venues
 
 BUCKETS = 100
 BUCKET = 1e-3
@@ -36,13 +36,6 @@ def no_liquidations(symbols: int) -> Liquidations:
     """A map without an estimate."""
     empty = np.full((BUCKETS, symbols), np.nan)
     return Liquidations(step=BUCKET, above=empty, below=empty)
-
-
-def no_calendar(symbols: int) -> Calendar:
-    """An hour without a past."""
-    nothing = np.full(symbols, np.nan)
-    names = [n for n in Calendar.__dataclass_fields__ if not n.endswith("_release")]
-    return Calendar(**dict.fromkeys(names, nothing), to_release=np.inf, since_release=np.inf)
 
 
 def no_news(windows: int, symbols: int) -> News:
