@@ -1,25 +1,27 @@
-"""The engine on a simulated market: the real feed, real sockets, a clock the market drives.
+"""The engine on a simulated market: the real feeds, real sockets, a clock the market drives.
 
 The market waits at each tick until every frame has been applied, every request answered and
 everybody sleeps again, so what the engine decides does not depend on how fast the machine is.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 import msgspec
 
-from engine.clock import NS, SimulatedClock, WallClock, wall
+from engine.clock import NS, Clock, SimulatedClock, WallClock, wall
 from engine.config import Config
 from engine.runtime import Engine
 from engine.sim.market import SCENARIOS, SimulatedMarket, Switches
 from engine.sim.market.market import start_of
+from engine.sim.market.shadow import Reference
 from engine.sim.pace import Pace
-from engine.sim.venues.binance import BinanceVenue, Ports
+from engine.sim.venues import base, binance
+from engine.sim.venues.binance import BinanceVenue
 from engine.snapshot import Detail, ModeOfData, Snapshot
 
-FEED = "binance"
+FEED = base.REFERENCE
 TICK_NS = NS // 10
 # An unusual length, by which the clock tells a request's time-out from other sleeps.
 TIMEOUT_S = 9.75
@@ -28,31 +30,35 @@ PATIENCE_NS = NS // 2  # for frames that a broken socket may have lost
 STUCK_NS = 30 * NS
 KEPT = 300_000
 WARM_STEP = 2
+Venue = BinanceVenue | base.Venue
+Ports = binance.Ports | base.Ports
 
 
 class Demo:
     """Runs the engine on a simulated market; a SnapshotSource from the start.
 
-    `speed` is a ceiling on market over wall time, None for as fast as it goes; `seconds` of
-    market time end the run. The same scenario and seed show the same at any speed. `venue`, once
-    running, takes faults.
+    Those of the config's feeds run that have a simulated venue. `speed` is a ceiling on market
+    over wall time, None for as fast as it goes; `seconds` of market time end the run. The same
+    scenario and seed show the same at any speed. `venues`, once running, take faults; `lags`:
+    whether they lag behind the reference at all.
     """
 
     def __init__(self, config: Config, scenario: str = "default", seed: int = 1,
                  speed: float | None = 1.0, db: Path | None = None, *, rate: float = 1.0,
                  switches: Switches | None = None, seconds: float | None = None,
-                 kept: int | None = KEPT) -> None:  # fmt: skip
+                 kept: int | None = KEPT, lags: bool = True) -> None:  # fmt: skip
         self.scenario, self.seed = SCENARIOS[scenario], seed
         self.finished = False
         self.unsettled = 0
-        self.venue: BinanceVenue | None = None
+        self.venues: dict[str, Venue] = {}
+        self.reference: Reference | None = None
         self.clock = SimulatedClock(start_of(self.scenario), (TIMEOUT_S, 2 * TIMEOUT_S))
-        self._make = lambda: SimulatedMarket(
-            [instrument.id for instrument in config.instruments], scenario, seed, rate, switches,
-            kept=kept,
-        )  # fmt: skip
-        self._ports = Ports()
-        self.config = _pointed_at(config, self._ports.urls())
+        symbols = [instrument.id for instrument in config.instruments]
+        self._make: Callable[[], Reference] = lambda: Reference(
+            SimulatedMarket(symbols, scenario, seed, rate, switches, kept=kept), lags
+        )
+        self._ports = {name: ports_of(name) for name in simulated(config)}
+        self.config = _pointed_at(config, {n: ports.urls() for n, ports in self._ports.items()})
         self.engine = Engine(self.config, mode_of_data="demo", clock=self.clock, db=db,
                              warm_step=WARM_STEP)  # fmt: skip
         self._pace = Pace(speed)
@@ -68,8 +74,14 @@ class Demo:
     @property
     def market(self) -> SimulatedMarket:
         """The market and its truth; there once it runs."""
-        assert self.venue is not None
-        return self.venue.market
+        assert self.reference is not None
+        return self.reference.market
+
+    @property
+    def venue(self) -> BinanceVenue | None:
+        """The venue that serves the market itself, where it runs."""
+        found = self.venues.get(FEED)
+        return found if isinstance(found, BinanceVenue) else None
 
     def stop(self) -> None:
         """End at the next tick; history is flushed."""
@@ -78,16 +90,25 @@ class Demo:
     async def run(self) -> None:
         """Run until `stop`, `seconds` or cancellation. Raises StoreError as the engine does."""
         try:
-            market = await asyncio.to_thread(self._make)
-            self.venue = BinanceVenue(market, self.clock, self._ports, self._taken)
-            await self.venue.start()
+            self.reference, self.venues = await asyncio.to_thread(self._build)
             try:
+                for venue in self.venues.values():
+                    await venue.start()
                 await self._run_engine()
             finally:
-                await self.venue.stop()
+                for venue in self.venues.values():
+                    await venue.stop()
         finally:
             self.finished = True
-            self._ports.close()
+            for ports in self._ports.values():
+                ports.close()
+
+    def _build(self) -> tuple[Reference, dict[str, Venue]]:
+        reference = self._make()
+        return reference, {
+            name: open_venue(name, reference, self.clock, ports, self._taken)
+            for name, ports in self._ports.items()
+        }
 
     async def _run_engine(self) -> None:
         running = asyncio.create_task(self.engine.run())
@@ -109,7 +130,7 @@ class Demo:
 
     async def _drive(self, running: "asyncio.Task[None]") -> None:
         """Tick after tick, each when the one before has been taken in."""
-        assert self.venue is not None
+        assert self.reference is not None
         market = self.market
         waiting = asyncio.create_task(self.clock.used.wait())
         await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -117,14 +138,17 @@ class Demo:
         await self._settle()
         while not self._stopped and (self._end is None or market.now < self._end):
             await self.clock.advance(market.now + TICK_NS, self._settle)
-            await self.venue.publish(market.tick())
+            tick = self.reference.tick()
+            for venue in self.venues.values():
+                await venue.publish(tick)
             await self._settle()
             await self._pace.keep(market.now)
 
     def _missing(self) -> int:
         """Frames sent that the engine has not applied."""
-        assert self.venue is not None
-        return self.venue.expected - self._lost - self.engine.pipeline.tallies[FEED].frames
+        tallies = self.engine.pipeline.tallies
+        sent = sum([venue.expected for venue in self.venues.values()])
+        return sent - self._lost - sum([tally.frames for tally in tallies.values()])
 
     async def _taken(self) -> None:
         """Wait for the frames that are under way; those of a broken socket are given up."""
@@ -137,11 +161,11 @@ class Demo:
 
     async def _settle(self) -> None:
         """Wait until nothing is under way but sleep."""
-        assert self.venue is not None
         quiet, lacked, since = 0, 0, wall()
         while quiet < TURNS:
             await asyncio.sleep(0)
-            working, lacks = self.clock.at_work > self.venue.held, self._missing()
+            held = sum([venue.held for venue in self.venues.values()])
+            working, lacks = self.clock.at_work > held, self._missing()
             if lacks != lacked:
                 lacked, since = lacks, wall()
             quiet = 0 if working or lacks > 0 else quiet + 1
@@ -169,15 +193,38 @@ class Demo:
         return self.engine.detail(symbol, parts)
 
 
-def _pointed_at(config: Config, urls: dict[str, str]) -> Config:
-    """The config with the simulated venue as its only feed."""
-    feed = msgspec.structs.replace(config.feeds[FEED], urls=urls, enabled=True, compression=False)
-    off = {
-        name: msgspec.structs.replace(other, enabled=False) for name, other in config.feeds.items()
+def simulated(config: Config) -> list[str]:
+    """The enabled feeds that have a simulated venue, the reference first."""
+    known = set(base.venue_names())
+    names = [name for name, feed in config.feeds.items() if feed.enabled and name in known]
+    return sorted(names, key=lambda name: name != FEED)
+
+
+def ports_of(name: str) -> Ports:
+    """The ports of a feed's venue, whose urls are known before it runs."""
+    return binance.Ports() if name == FEED else base.Ports(base.venue_class(name).URLS)
+
+
+def open_venue(name: str, reference: Reference, clock: Clock, ports: Ports,
+               taken: Callable[[], Awaitable[None]] = base.nobody) -> Venue:  # fmt: skip
+    """The venue of a feed on ports of its own; `start` it."""
+    if isinstance(ports, binance.Ports):
+        return BinanceVenue(reference.market, clock, ports, taken)
+    return base.venue_class(name)(reference, clock, ports, taken)
+
+
+def _pointed_at(config: Config, urls: Mapping[str, dict[str, str]]) -> Config:
+    """The config with the simulated venues as its only feeds."""
+    replace = msgspec.structs.replace
+    feeds = {
+        name: replace(feed, urls=urls[name], enabled=True, compression=False)
+        if name in urls
+        else replace(feed, enabled=False)
+        for name, feed in config.feeds.items()
     }
     # Reading is not held back: time passes only once everything has been read.
-    patience = msgspec.structs.replace(config.connection, connect_timeout=TIMEOUT_S, coalesce=0.0)
-    return msgspec.structs.replace(config, feeds={**off, FEED: feed}, connection=patience)
+    patience = replace(config.connection, connect_timeout=TIMEOUT_S, coalesce=0.0)
+    return replace(config, feeds=feeds, connection=patience)
 
 
 async def market_only(config: Config, scenario: str = "default", seed: int = 1,
@@ -196,19 +243,30 @@ async def market_only(config: Config, scenario: str = "default", seed: int = 1,
     while market.now < clock.now():
         market.tick()
         await asyncio.sleep(0)
-    venue = BinanceVenue(market, clock)
-    await venue.start()
+    reference = Reference(market)
+    venues = {n: open_venue(n, reference, clock, ports_of(n)) for n in simulated(config)}
     try:
-        announce(snippet(venue.urls()))
+        for venue in venues.values():
+            await venue.start()
+        announce(snippet({name: venue.urls() for name, venue in venues.items()}, config.feeds))
         while True:
             ahead = (market.now + TICK_NS - clock.now()) / NS
             await clock.sleep(max(ahead, 0))
-            await venue.publish(market.tick())
+            tick = reference.tick()
+            for venue in venues.values():
+                await venue.publish(tick)
     finally:
-        await venue.stop()
+        for venue in venues.values():
+            await venue.stop()
 
 
-def snippet(urls: dict[str, str]) -> str:
-    """Lines of a config file that point the feed to these servers."""
-    lines = ["feeds:", f"  {FEED}:", "    urls:"]
-    return "\n".join([*lines, *(f"      {name}: {url}" for name, url in urls.items())])
+def snippet(urls: Mapping[str, dict[str, str]], feeds: Collection[str]) -> str:
+    """Lines of a config file that point `feeds` to these servers; the others of them are off."""
+    lines = ["feeds:"]
+    for name in feeds:
+        lines.append(f"  {name}:")
+        if name in urls:
+            lines += ["    urls:", *(f"      {key}: {url}" for key, url in urls[name].items())]
+        else:
+            lines.append("    enabled: false")
+    return "\n".join(lines)

@@ -25,6 +25,10 @@ class Pace:
         (then, began), (now, ended) = self._marks[0], self._marks[-1]
         return (now - then) / max(ended - began, 1)
 
+    def limit(self, speed: float | None) -> None:
+        """Another ceiling from now on."""
+        self.speed, self._origin = speed, None
+
     async def keep(self, now: int) -> None:
         """Wait while simulated time `now` runs ahead; time once lost is not made up for."""
         at = wall()

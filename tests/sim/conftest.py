@@ -40,8 +40,9 @@ class Drill:
     """The engine on a demo without history, with every trade it was given and what is true."""
 
     def __init__(self, symbols: tuple[str, ...] | None, **feed: Any) -> None:
+        others = {name: {"enabled": False} for name in load()[0].feeds}
         overrides: dict[str, Any] = {
-            "feeds": {"binance": {"backfill": False, **feed}},
+            "feeds": {**others, "binance": {"enabled": True, "backfill": False, **feed}},
             "connection": {"blocked_retry": 5.0, "backoff": 0.2, "backoff_max": 2.0},
         }
         if symbols is not None:

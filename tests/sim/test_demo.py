@@ -1,18 +1,19 @@
 """The demo: the whole engine on the simulated market, the same at any speed."""
 
 import asyncio
-import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import yaml
 from msgspec.structs import replace
 
 from engine.clock import NS
 from engine.config import Config, load
 from engine.jobs.demo import Demo, market_only
 from engine.runtime import Engine
+from engine.sim.venues import base
 from engine.snapshot import Snapshot
 from engine.store.reader import Reader
 
@@ -20,7 +21,9 @@ TWO = [{"id": "BTCUSDT", "class": "layer1"}, {"id": "PEPEUSDT", "class": "meme"}
 
 
 def config_of(symbols: list[dict[str, str]] | None = TWO, **feed: Any) -> Config:
-    overrides: dict[str, Any] = {"feeds": {"binance": feed}} if feed else {}
+    """Binance alone."""
+    others = {name: {"enabled": False} for name in load()[0].feeds}
+    overrides: dict[str, Any] = {"feeds": {**others, "binance": {"enabled": True, **feed}}}
     if symbols:
         overrides["symbols"] = symbols
     return load(overrides=overrides)[0]
@@ -51,11 +54,13 @@ async def play(
 
 
 @pytest.mark.slow
-async def test_the_same_seed_shows_the_same_at_any_speed() -> None:
-    _, fast = await play(None)
-    _, slow = await play(3.0)
-    assert len(fast) >= 3
-    assert [msgspec.json.encode(s) for s in slow] == [msgspec.json.encode(s) for s in fast]
+@pytest.mark.parametrize(("speed", "backfill"), [(1.0, False), (20.0, True)])
+async def test_the_same_seed_shows_the_same_at_any_speed(speed: float, backfill: bool) -> None:
+    """A minute of the market, in real time or faster, and beside it as fast as it goes."""
+    runs = await asyncio.gather(*(play(s, seconds=61, backfill=backfill) for s in (speed, None)))
+    slow, fast = ([msgspec.json.encode(step) for step in steps] for _, steps in runs)
+    assert len(slow) >= 6
+    assert slow == fast
 
 
 async def test_another_seed_shows_another_market() -> None:
@@ -142,6 +147,49 @@ async def test_all_symbols_and_modes_have_a_bias_within_a_minute() -> None:
     assert 600 < feed.frames / 61 < 2500
 
 
+def everything(symbols: list[dict[str, str]] | None = TWO) -> Config:
+    """A config of all feeds, without history."""
+    overrides: dict[str, Any] = {"feeds": {n: {"backfill": False} for n in load()[0].feeds}}
+    if symbols:
+        overrides["symbols"] = symbols
+    return load(overrides=overrides)[0]
+
+
+@pytest.mark.slow
+async def test_all_feeds_run_and_follow_the_reference() -> None:
+    """Each is up within 20 s, and its prices are about the reference's."""
+    demo = Demo(everything(), speed=None, seconds=31)
+    running = asyncio.create_task(demo.run())
+    await demo.clock.sleep(20.0)
+    feeds = demo.latest().feeds
+    assert set(demo.venues) == set(demo.config.feeds) == set(base.venue_names())
+    assert {f.state for f in feeds.values()} <= {"ready", "partial"}, feeds
+    assert all(f.frames and not (f.gaps or f.reconnects) for f in feeds.values())
+    for name in ("bybit", "okx", "bitget", "gate"):
+        assert feeds[name].state == "ready"
+        venue, market = demo.venues[name], demo.engine.pipeline.market
+        assert isinstance(venue, base.ShadowVenue)
+        for contract, truth in zip(venue.shadow.contracts, venue.shadow.books, strict=True):
+            book = market.listed[name, contract.id].book
+            assert (book.synced, book.seq) == (True, truth.seq)
+            assert len(book.bids) == len(truth.bids)
+    await running
+    assert demo.unsettled == 0
+
+
+@pytest.mark.slow
+async def test_all_feeds_show_the_same_at_any_speed() -> None:
+    runs = []
+    for speed in (6.0, None):
+        demo = Demo(everything(), speed=speed, seconds=32)
+        steps = steps_of(demo)
+        await demo.run()
+        assert demo.unsettled == 0
+        runs.append([msgspec.json.encode(step) for step in steps])
+    assert len(runs[0]) >= 3
+    assert runs[0] == runs[1]
+
+
 @pytest.mark.slow
 async def test_market_only_serves_a_cockpit_elsewhere() -> None:
     told: list[str] = []
@@ -149,7 +197,10 @@ async def test_market_only_serves_a_cockpit_elsewhere() -> None:
     while not told:
         await asyncio.sleep(0.05)
         assert not serving.done()
-    urls = dict(re.findall(r"^      (\w+): (\S+)$", told[0], re.MULTILINE))
+    told_feeds = yaml.safe_load(told[0])["feeds"]
+    assert [name for name, feed in told_feeds.items() if "urls" in feed] == ["binance"]
+    assert not told_feeds["okx"]["enabled"]
+    urls = told_feeds["binance"]["urls"]
     engine = Engine(config_of(urls=urls, backfill=False))
     running = asyncio.create_task(engine.run())
     for _ in range(200):

@@ -1,8 +1,16 @@
 """The real engine against the simulated venue: whole books, the true tape, and every fault."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from engine.clock import NS, WallClock
+from engine.sim.market import SimulatedMarket
+from engine.sim.venues.binance import BinanceVenue
+from engine.sim.venues.sockets import BACKLOG
 
 pytestmark = pytest.mark.slow
 TIMES = 3
@@ -155,6 +163,54 @@ async def test_an_ack_is_no_proof_of_data(drill: Any) -> None:
         assert await d.until(lambda: d.health().streams["mark"].state in ("acked", "stale"), 20)
         assert await d.until(d.ready, 120)
         assert d.demo.venue.faults.done["silent ack"] == 1
+
+
+@pytest.mark.parametrize("route", ["public", "market"])
+async def test_a_half_open_line_is_replaced(drill: Any, route: str) -> None:
+    async with drill() as d:
+        d.demo.venue.half_open(route)
+        assert await d.until(lambda: d.health().reconnects >= 1, 120)
+        assert await d.until(lambda: d.ready() and not d.wrong_books(), 90)
+        assert d.demo.venue.faults.done["half-open"] == 1
+        assert d.health().state == "ready"
+
+
+async def test_a_clock_gone_wrong_moves_the_estimate_and_not_the_clock(drill: Any) -> None:
+    async with drill() as d:
+        market = d.demo.engine.pipeline.market
+        for ms in (40_000, -40_000, 0):
+            d.demo.venue.faults.skew(ms)
+            await d.play(40.0)
+            assert abs(d.health().offset_ms + ms) < 500
+            assert abs(market.now - d.demo.clock.now()) < NS
+            assert d.wrong_books() == []
+            assert d.ready()
+        late = market.drops["trade too late for its bar"]
+        assert (late, d.demo.venue.faults.done["clock skew"]) == (0, 2)
+
+
+async def test_a_client_that_does_not_read_is_cut() -> None:
+    market = SimulatedMarket(("BTCUSDT",))
+    venue = BinanceVenue(market, WallClock())
+    await venue.start()
+    try:
+        url = f"{venue.urls()['public']}/ws/btcusdt@depth@100ms"
+        async with connect(url, proxy=None, max_queue=1, ping_interval=None) as socket:
+            client = venue.clients[0]
+            big = ("btcusdt@depth@100ms", b"[%b]" % (b"1," * 500_000))
+            for _ in range(BACKLOG // len(big[1]) + 20):
+                client.send([big])
+                await asyncio.sleep(0)
+            assert client.send([big]) == 0
+            with pytest.raises(ConnectionClosed):
+                await read_to_the_end(socket)
+    finally:
+        await venue.stop()
+
+
+async def read_to_the_end(socket: ClientConnection) -> None:
+    while True:
+        await socket.recv()
 
 
 def _book(d: Any, symbol: str) -> Any:

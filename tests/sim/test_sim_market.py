@@ -9,6 +9,7 @@ import pytest
 from engine.clock import NS
 from engine.sim.market import SimulatedMarket
 from engine.sim.market.book import NEAR, grid_step
+from engine.sim.market.chance import stream, wave_path
 from engine.sim.market.past import CLOSE, COUNT, HIGH, LOW, OPEN, TAKEN, VOLUME, merge
 from engine.sim.market.scenario import SCENARIOS
 
@@ -170,6 +171,28 @@ def test_the_past_ends_where_the_live_part_begins(minutes) -> None:
     np.testing.assert_allclose(ends, [listing.ticks for listing in market.listings], atol=1)
     assert len(past.minutes) >= 8 * 1440
     assert past.hours_from <= market.start // NS - 180 * 86400 + 3600
+
+
+def test_volatility_is_one_path_across_the_seam() -> None:
+    """A wave of the past ends where the live one begins, and is stationary all the same."""
+    last = np.linspace(-1.5, 1.5, 200)
+    path = wave_path(stream(1, "seam"), 3000, 200, 0.999, last)
+    np.testing.assert_allclose(path[-1], last, atol=5 * np.sqrt(1 - 0.999**2))
+    assert np.std(path[:500]) == pytest.approx(1.0, abs=0.15)
+
+
+def test_longer_ticks_make_a_coarser_market_that_holds_together() -> None:
+    market = run(6, ticks=130, dt=0.5)
+    assert market.now - market.start == 65 * NS
+    for place, tape in enumerate(market.tapes):
+        fills = list(tape)
+        assert all(b.ms >= a.ms for a, b in pairwise(fills))
+        assert fills[-1].ms < market.now // 1_000_000
+        _, rows = market.bars.select(place, 60, market.start // NS, market.now // NS)
+        assert len(rows) == 2
+        assert rows[:, VOLUME].sum() == sum(fill.size for fill in fills)
+    for book in market.books:
+        assert max(book.bids) == book.bid < book.ask == min(book.asks)
 
 
 @pytest.mark.parametrize("part", ["minutes", "hours"])

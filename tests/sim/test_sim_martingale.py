@@ -17,6 +17,7 @@ from engine.sim.market.relations import LEAD_S, RUN_S, Episode
 from engine.sim.market.scenario import MARTINGALE, SCENARIOS, Switches
 
 DT = 4.0
+HOURS = 160
 LISTED = list(LISTINGS.values())
 WINDOW_S = 300
 Array = NDArray[np.float64]
@@ -80,7 +81,7 @@ def estimate(x: Array, y: Array) -> float:
 
 @pytest.fixture(scope="module")
 def off() -> Path:
-    return walk(MARTINGALE, 72)
+    return walk(MARTINGALE, HOURS)
 
 
 @pytest.mark.slow
@@ -140,7 +141,7 @@ def test_taker_flow_repeats_itself_and_goes_with_price(off: Path) -> None:
 @pytest.mark.slow
 def test_the_weak_relation_is_there_when_planted(off: Path) -> None:
     """Strength 0.045; the same shocks without it are the control."""
-    path = walk(replace(MARTINGALE, weak=0.045), 72)
+    path = walk(replace(MARTINGALE, weak=0.045), HOURS)
     returns, control = scaled_returns(path), scaled_returns(off)
     low, high = interval(moments(path.imbalance[: len(returns) - 1], returns[1:]))
     assert high > 0.03
@@ -165,6 +166,16 @@ def test_flow_turns_are_followed_as_often_as_stated() -> None:
     assert rate - 2.5 * spread < 0.80
     assert rate + 2.5 * spread > 0.75
     assert 0.70 < np.mean([episode.follows for episode in path.episodes]) < 0.85
+
+
+def test_price_stands_still_between_bursts_whatever_is_planted() -> None:
+    """Drift is not lost meanwhile: it shows with the next move."""
+    still = replace(SCENARIOS["default"], switches=Switches(weak=0.5, episodes=0.0))
+    process, price = Process(LISTED, still, 3, 0.1), np.full(len(LISTED), 1e6)
+    moves = np.array([process.step(step * 0.1, price)[0] for step in range(3000)])
+    share = (moves == 0).mean(axis=0)
+    assert (share > 0.85).all()
+    assert (share < 0.98).all()
 
 
 def test_a_new_consumer_of_chance_shifts_no_other() -> None:

@@ -13,6 +13,7 @@ from engine.sim.market.listings import Listing
 REACH_BPS = 150.0
 NEAR = 16  # ticks from the touch in which any price may hold an order
 SWEPT = 4  # levels one order may eat
+TOUCH = 2.0  # times what rests right behind it
 UPDATES_AT = 9_000_000_000
 
 
@@ -56,7 +57,7 @@ class TrueBook:
 
     def size_at(self, distance: int, luck: float) -> int:
         """Steps resting `distance` ticks behind the touch: more with distance, skewed by luck."""
-        growth = min(1.0 + distance / self._scale, 6.0) ** 0.5
+        growth = min(1.0 + distance / self._scale, 6.0) ** 0.5 if distance else TOUCH
         return max(1, int(self._level * growth * (0.25 + 3.0 * luck**3.0)))
 
     def _rest(self, distance: int) -> None:

@@ -53,17 +53,22 @@ class Wave:
         return self.value
 
 
-def wave_path(rng: np.random.Generator, steps: int, width: int, rho: float) -> Array:
-    """(steps, width) of a stationary unit-variance AR(1), a block of steps at a time."""
+def wave_path(rng: np.random.Generator, steps: int, width: int, rho: float,
+              last: Array | None = None) -> Array:  # fmt: skip
+    """(steps, width) of a stationary unit-variance AR(1), a block of steps at a time.
+
+    `last`: the value that comes after the last step, where it is known already.
+    """
     block = 64
     lag = np.arange(block)
     powers = np.where(lag[:, None] >= lag, rho ** np.maximum(lag[:, None] - lag, 0), 0.0)
     fade = rho ** (lag + 1.0)
     noise = rng.standard_normal((-(-steps // block), block, width)) * np.sqrt(1 - rho**2)
     out: Array = powers @ noise
-    last = rng.standard_normal(width)
+    # A stationary process is the same in either direction.
+    before = rng.standard_normal(width) if last is None else last
     for piece in out:
-        piece += fade[:, None] * last
-        last = piece[-1]
+        piece += fade[:, None] * before
+        before = piece[-1]
     whole: Array = out.reshape(-1, width)[:steps]
-    return whole
+    return whole if last is None else whole[::-1]

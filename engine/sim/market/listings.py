@@ -51,19 +51,19 @@ class Listing(Struct, frozen=True):
         return f"{steps * self.step:.{self.step_decimals}f}"
 
 
-FACTOR_VOL = 0.42  # a year, of the common factor
+FACTOR_VOL = 0.52  # a year, of the common factor
 
 LISTINGS = {
     listing.id: listing
     for listing in (
-        Listing("BTCUSDT", 94_200.0, 1, 3, 24.0, 7_000, 8e6, 1.00, 0.10, 7.2e9, 0.06),
-        Listing("ETHUSDT", 3_250.0, 2, 3, 20.0, 5_000, 6e6, 1.15, 0.22, 4.9e9, 0.06),
+        Listing("BTCUSDT", 94_200.0, 1, 3, 24.0, 12_000, 1e7, 1.00, 0.10, 7.2e9, 0.06),
+        Listing("ETHUSDT", 3_250.0, 2, 3, 20.0, 9_500, 7.5e6, 1.15, 0.22, 4.9e9, 0.06),
         Listing("SOLUSDT", 182.0, 2, 2, 13.0, 2_600, 3e6, 1.30, 0.38, 1.5e9, 0.06),
         Listing("XRPUSDT", 2.32, 4, 1, 11.0, 2_000, 2.4e6, 1.05, 0.42, 1.1e9),
         Listing("BNBUSDT", 702.0, 2, 2, 6.0, 1_700, 1.4e6, 0.80, 0.25, 5.5e8),
         Listing("ADAUSDT", 0.88, 4, 0, 5.0, 1_100, 9e5, 1.20, 0.45, 3.1e8),
         Listing("AVAXUSDT", 36.5, 3, 1, 4.5, 1_000, 7e5, 1.30, 0.45, 2.3e8, 0.15),
-        Listing("SUIUSDT", 3.9, 4, 1, 6.0, 1_200, 9e5, 1.45, 0.60, 4.2e8, 0.15),
+        Listing("SUIUSDT", 3.9, 4, 1, 6.0, 1_900, 9e5, 1.45, 0.60, 4.2e8, 0.15),
         Listing("NEARUSDT", 4.9, 3, 0, 3.0, 800, 6e5, 1.35, 0.50, 1.5e8),
         Listing("DOTUSDT", 6.6, 3, 1, 3.0, 800, 6e5, 1.20, 0.42, 1.7e8),
         Listing("TRXUSDT", 0.246, 5, 0, 2.5, 900, 7e5, 0.55, 0.30, 1.3e8, 0.15),

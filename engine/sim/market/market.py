@@ -38,13 +38,16 @@ class Tick(Struct, frozen=True, eq=False):
 class SimulatedMarket:
     """A seeded market of the given symbols; `tick` advances it.
 
-    `rate` scales activity. The truth: `books`, `tapes`, `bars`, `positions`, `episodes`. `start`
-    in ns (a whole minute), else the scenario's own; `kept`: executions kept a symbol, None all.
+    `rate` scales activity, `dt` is a tick's length in s (a second or an even part of it): longer
+    ones make a coarser market for statistics over days. `start` in ns (a whole minute), else the
+    scenario's own; `kept`: executions kept a symbol, None all. The truth: `books`, `tapes`,
+    `bars`, `positions`, `episodes`.
     """
 
     def __init__(self, symbols: Sequence[str], scenario: str | Scenario = "default",
                  seed: int = 1, rate: float = 1.0, switches: Switches | None = None,
-                 start: int | None = None, kept: int | None = None) -> None:  # fmt: skip
+                 start: int | None = None, kept: int | None = None,
+                 dt: float = TICK_S) -> None:  # fmt: skip
         chosen = SCENARIOS[scenario] if isinstance(scenario, str) else scenario
         if switches is not None:
             chosen = Scenario(**{f: getattr(chosen, f) for f in chosen.__struct_fields__}
@@ -54,6 +57,9 @@ class SimulatedMarket:
         self.listings = tuple(listing_of(symbol) for symbol in symbols)
         self.start = start_of(chosen) if start is None else start // (60 * NS) * 60 * NS
         self.now = self.start
+        self.dt, self.tick_ns = dt, round(dt * NS)
+        if NS % self.tick_ns:
+            raise ValueError(f"a tick of {dt:g} s is no even part of a second")
         self.ticks = 0
         self._build(chosen, seed, kept)
 
@@ -66,8 +72,9 @@ class SimulatedMarket:
         self.tapes = tuple(Tape(kept) for _ in listings)
         luck = stream(seed, "books")
         self.books = tuple(TrueBook(listing, luck.random) for listing in listings)
-        self._player = Player(self.books, self.tapes, self.bars, seed, self.rate * scenario.rate)
-        self._process = Process(listings, scenario, seed, TICK_S, self.rate)
+        self._player = Player(self.books, self.tapes, self.bars, seed, self.rate * scenario.rate,
+                              self.dt)  # fmt: skip
+        self._process = Process(listings, scenario, seed, self.dt, self.rate)
         self._marks = Marks(count, seed, second)
         self._volume, self._bought = np.zeros(count), np.zeros(count)
         self._depth = column(listings, "depth")
@@ -93,7 +100,7 @@ class SimulatedMarket:
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
-        return self.ticks * TICK_S
+        return self.ticks * self.dt
 
     def place(self, symbol: str) -> int:
         """Where a symbol stands in every (symbols,) array."""
@@ -107,7 +114,7 @@ class SimulatedMarket:
         whole, orders = self._process.step(self.elapsed, self.mids)
         self.books[self.ticks % len(self.books)].prune()
         self.ticks += 1
-        self.now = self.start + self.ticks * (NS // 10)
+        self.now = self.start + self.ticks * self.tick_ns
         played = self._play(began // 1_000_000, whole, orders)
         mark = self._second(played) if self.now % NS == 0 else None
         return Tick(self.now, played, mark)
@@ -117,7 +124,7 @@ class SimulatedMarket:
         for place, buy, usd, when in zip(orders.symbol.tolist(), orders.buy.tolist(),
                                          orders.usd.tolist(), orders.when.tolist(),
                                          strict=True):  # fmt: skip
-            deals[place].append((ms + int(when * 99), buy, usd))
+            deals[place].append((ms + int(when * self._player.last_ms), buy, usd))
         out = []
         for place, (move, some) in enumerate(zip(whole.tolist(), deals, strict=True)):
             played = self._player.play(place, ms, move, some, self._forced[place])

@@ -16,8 +16,11 @@ from engine.sim.market.factor import (
     DWELL_S,
     NEXT,
     OWN_WAVES,
+    SLOW_S,
     VOLATILITY,
     YEAR_S,
+    first_regime,
+    wave_stream,
 )
 from engine.sim.market.listings import FACTOR_VOL, Listing, column
 from engine.sim.market.relations import REACH, SEEN, SHARED, TILT_S
@@ -76,8 +79,10 @@ def _stretch(listings: Sequence[Listing], scenario: Scenario, seed: int, name: s
     """(steps, FIELDS, symbols) bars that end at the log prices `end`."""
     count = len(listings)
     rng = stream(seed, f"past {name}")
-    calm, pinned = _range(scenario, steps, seconds if name == "minutes" else 0)
-    variance = _heat(rng, steps, count, seconds) * (scenario.vol * calm[:, None]) ** 2
+    near = name == "minutes"
+    calm, pinned = _range(scenario, steps, seconds if near else 0)
+    variance = _heat(rng, seed, steps, count, seconds, near, pinned)
+    variance = variance * (scenario.vol * calm[:, None]) ** 2
     scale = np.sqrt(seconds / YEAR_S)
     common = FACTOR_VOL * scale * rng.standard_normal((steps, 1))
     noise = column(listings, "vol") * scale * rng.standard_normal((steps, count))
@@ -106,23 +111,41 @@ def _range(scenario: Scenario, steps: int, seconds: int) -> tuple[Array, int]:
     return calm, pinned
 
 
-def _heat(rng: np.random.Generator, steps: int, count: int, seconds: int) -> Array:
-    """Variance over its long-run mean, (steps, symbols): regimes and waves as in the live part."""
-    regimes: list[int] = []
-    regime = 0
-    while len(regimes) < steps:
-        dwell = max(1, round(rng.exponential(DWELL_S[regime]) / seconds))
-        regimes += [regime] * dwell
-        regime = int(rng.choice(4, p=NEXT[regime]))
-    out = np.tile(VOLATILITY[np.array(regimes[:steps])][:, None] ** 2, count)
-    for waves, width in ((COMMON_WAVES, 1), (OWN_WAVES, count)):
+def _heat(rng: np.random.Generator, seed: int, steps: int, count: int, seconds: int, near: bool,
+          pinned: int) -> Array:  # fmt: skip
+    """Variance over its long-run mean, (steps, symbols): regimes and waves as in the live part.
+
+    The `near` stretch ends with the regime and the waves that the live part begins with; its last
+    `pinned` steps are as steady as what follows them.
+    """
+    slow = VOLATILITY[_regimes(rng, seed, steps, seconds, near)][:, None] ** 2
+    fast = np.ones((steps, count))
+    for name, waves, width in (("common", COMMON_WAVES, 1), ("own", OWN_WAVES, count)):
         for tau, deviation in waves:
             # A wave faster than the step averages out within it.
-            inside = min(1.0, np.sqrt(2 * tau / seconds))
-            path = wave_path(rng, steps, width, float(np.exp(-seconds / tau)))
-            spread = deviation * inside
-            out = out * np.exp(spread * path - spread**2 / 2)
-    return out
+            spread = deviation * min(1.0, float(np.sqrt(2 * tau / seconds)))
+            last = wave_stream(seed, name, tau).standard_normal(width) if near else None
+            path = wave_path(rng, steps, width, float(np.exp(-seconds / tau)), last)
+            wave = np.exp(spread * path - spread**2 / 2)
+            if tau < SLOW_S:
+                fast = fast * wave
+            else:
+                slow = slow * wave
+    if pinned:
+        slow[-pinned:] = VOLATILITY[0] ** 2
+    return slow * fast
+
+
+def _regimes(rng: np.random.Generator, seed: int, steps: int, seconds: int,
+             near: bool) -> NDArray[np.int64]:  # fmt: skip
+    """The regime of each step, made backwards from the end."""
+    out: list[int] = []
+    regime = first_regime(stream(seed, "regimes")) if near else 0
+    while len(out) < steps:
+        dwell = max(1, round(rng.exponential(DWELL_S[regime]) / seconds))
+        out += [regime] * dwell
+        regime = int(rng.choice(4, p=NEXT[regime]))
+    return np.array(out[:steps][::-1])
 
 
 def _tilt(rng: np.random.Generator, steps: int, count: int, seconds: int) -> Array:

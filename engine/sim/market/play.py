@@ -9,10 +9,11 @@ from engine.sim.market.chance import Draws, stream
 from engine.sim.market.tape import Print, Tape
 
 Deal = tuple[int, bool, float]  # time in ms, whether it buys, USD
-QUOTES = 5  # told a tick and symbol, the last one always
-FLICKERS = 0.2  # changes of the touch a tick, per trade a second
-FLICKERS_MOST = 4
-CHURN = 0.9  # maker updates a tick, per trade a second
+QUOTES = 40  # told a tick and symbol, the last one always
+FLICKERS = 0.3  # changes of the touch in 0.1 s, per trade a second
+STIRRED = 2  # more of them for each order that takes
+FLICKERS_MOST = 24
+CHURN = 0.9  # maker updates in 0.1 s, per trade a second
 CHURN_MOST = 24
 
 
@@ -61,11 +62,16 @@ def _seq(touch: Touch) -> int:
 
 
 class Player:
-    """Plays ticks on the true books, tapes and bars."""
+    """Plays ticks of `dt` seconds on the true books, tapes and bars.
+
+    `last_ms`: the last millisecond of a tick, counted from its beginning.
+    """
 
     def __init__(self, books: Sequence[TrueBook], tapes: Sequence[Tape], bars: Bars, seed: int,
-                 activity: float) -> None:  # fmt: skip
+                 activity: float, dt: float) -> None:  # fmt: skip
         self._books, self._tapes, self._bars = books, tapes, bars
+        self.last_ms = round(1000 * dt) - 1
+        activity *= 10 * dt
         self._churn = [
             max(3, min(CHURN_MOST, round(CHURN * activity * book.listing.rate))) for book in books
         ]
@@ -73,7 +79,7 @@ class Player:
             1 + min(FLICKERS_MOST - 1, round(FLICKERS * activity * book.listing.rate))
             for book in books
         ]
-        width = 2 * sum(self._churn) + sum(self._flickers) + 2 * len(books)
+        width = 2 * sum(self._churn) + (FLICKERS_MOST + 2) * len(books)
         self._draws = Draws(stream(seed, "makers"), width, "uniform")
         self._luck: list[float] = []
         self._used = 0
@@ -96,8 +102,8 @@ class Player:
         for when, buy, usd in deals:
             steps = max(1, int(usd / (book.bid * self._worth[place])))
             self._deal(place, when, buy, steps, prints, touches)
-        closed = self._force(place, ms + 99, forced, prints, touches)
-        self._make(place, ms, touches)
+        closed = self._force(place, ms + self.last_ms, forced, prints, touches)
+        self._make(place, ms, len(deals), touches)
         # Only changes are told, in the order of the book's updates.
         told = {touch.seq: touch for touch in sorted(touches, key=_seq) if touch.seq > began}
         touches = list(told.values())
@@ -121,17 +127,20 @@ class Player:
         self._used += count
         return self._luck[self._used - count : self._used]
 
-    def _make(self, place: int, ms: int, touches: list[Touch]) -> None:
+    def _make(self, place: int, ms: int, taken: int, touches: list[Touch]) -> None:
         """What makers do: changes of the touch, each of them told, and orders behind it."""
         book = self._books[place]
-        flickers = self._lucks(self._flickers[place])
+        count = min(self._flickers[place] + STIRRED * taken, FLICKERS_MOST)
+        flickers = self._lucks(FLICKERS_MOST)[:count]
         for count, luck in enumerate(flickers, 1):
             book.flicker(luck)
-            touches.append(Touch(ms + 99 * count // len(flickers), book.seq, *book.touch()))
+            touches.append(
+                Touch(ms + self.last_ms * count // len(flickers), book.seq, *book.touch())
+            )
         before = book.touch()
         book.churn(self._lucks(2 * self._churn[place]))
         if book.touch() != before:
-            touches.append(Touch(ms + 99, book.seq, *book.touch()))
+            touches.append(Touch(ms + self.last_ms, book.seq, *book.touch()))
 
     def _deal(self, place: int, ms: int, buy: bool, steps: int, prints: list[Print],
               touches: list[Touch]) -> list[tuple[int, int]]:  # fmt: skip

@@ -23,8 +23,9 @@ class Process:
                  rate: float = 1.0) -> None:  # fmt: skip
         count = len(listings)
         self._dt, self._switches = dt, scenario.switches
-        self.returns = Returns(listings, seed, dt)
-        self.relations = Relations(count, seed, dt, scenario.switches)
+        steady = scenario.range_hours > 0
+        self.returns = Returns(listings, seed, dt, steady)
+        self.relations = Relations(count, seed, dt, scenario.switches, steady)
         self._takers = Takers(listings, seed, dt, rate * scenario.rate)
         self._schedule = Schedule(scenario, listings)
         self._rounding = Draws(stream(seed, "whole ticks"), count, "uniform")
@@ -48,18 +49,19 @@ class Process:
         self._pushed = np.zeros_like(self._pushed)
         whole = self._whole(moves, total, price)
         sharp = moves.shock / np.maximum(moves.sigma, 1e-12)
-        return whole, self._takers.step(self.tilt, sharp, moves.heat)
+        return whole, self._takers.step(self.tilt, sharp, moves.heat, moves.burst)
 
     def _whole(self, moves: Moves, drift: Array, price: Array) -> NDArray[np.int64]:
         """Moves in whole ticks: shocks keep their variance and symmetry, drift its sum.
 
-        Carrying the rest of a rounded shock would make the mid of a coarse contract bounce.
+        Carrying the rest of a rounded shock would make the mid of a coarse contract bounce. Drift
+        shows when price moves in any case.
         """
         size = np.abs(moves.shock) * price
         low = np.floor(size)
         more = self._rounding.row() < (size**2 - low**2) / (2 * low + 1)
         self._carry += drift * price
-        steady = np.rint(self._carry)
+        steady = np.where(moves.burst > 0, np.rint(self._carry), 0.0)
         self._carry -= steady
         whole: NDArray[np.int64] = np.sign(moves.shock) * (low + more) + steady
         return whole.astype(np.int64)

@@ -17,6 +17,7 @@ SHARED = 0.4
 # a second; and the part of a tilt that five minutes of trades show.
 REACH = 13.6
 SEEN = 0.6
+STEADY = 0.5
 LEAD_S = 120.0
 RUN_S = 600.0
 TURN_TILT = 1.5
@@ -34,10 +35,15 @@ class Episode(Struct, frozen=True):
 
 
 class Relations:
-    """Tilt of the takers and the drift it foretells, tick by tick."""
+    """Tilt of the takers and the drift it foretells, tick by tick.
 
-    def __init__(self, count: int, seed: int, dt: float, switches: Switches) -> None:
+    `steady`: the takers lean less than usual, as in a range.
+    """
+
+    def __init__(self, count: int, seed: int, dt: float, switches: Switches,
+                 steady: bool = False) -> None:  # fmt: skip
         self._dt, self._switches = dt, switches
+        self._size = STEADY if steady else 1.0
         self._shared = Wave(stream(seed, "tilt shared"), 1, TILT_S, dt)
         self._own = Wave(stream(seed, "tilt own"), count, TILT_S, dt)
         self._rng = stream(seed, "episodes")
@@ -52,6 +58,7 @@ class Relations:
         `typical` and `sigma` are a tick's long-run and present deviation.
         """
         tilt = SHARED * self._shared.step() + np.sqrt(1 - SHARED**2) * self._own.step()
+        tilt = self._size * tilt
         drift = self._pull * tilt * sigma
         if self._rng.random() < self._odds:
             self._turn(seconds, len(tilt))

@@ -1,5 +1,6 @@
 """Faults on demand: what can go wrong between a venue and its clients, injected one by one."""
 
+import re
 from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Literal
@@ -9,6 +10,8 @@ from msgspec import Struct
 Message = tuple[str, bytes]  # stream, its data as JSON
 FrameFault = Literal["gap", "duplicate", "reorder", "malformed"]
 Place = Literal["ws", "rest"]
+TIMES = re.compile(rb'"([ET])":(\d{13})')
+SENT = re.compile(rb'"(E)":(\d{13})')
 
 
 class Wanted(Struct):
@@ -32,6 +35,7 @@ class Faults:
         self.done: Counter[str] = Counter()
         self.stalled: set[str] = set()
         self.silent_acks = 0
+        self.skew_ms = 0
         self._frames: list[Wanted] = []
         self._held: dict[str, Message] = {}
         self._refusals: dict[Place, deque[Refusal]] = {"ws": deque(), "rest": deque()}
@@ -64,6 +68,11 @@ class Faults:
         """Acknowledge the subscriptions of the next connections but send them nothing."""
         self.silent_acks += count
 
+    def skew(self, ms: int) -> None:
+        """Let the venue's clock run ahead by `ms` in all that its streams tell; 0 mends it."""
+        self.skew_ms = ms
+        self.done["clock skew"] += ms != 0
+
     # -- for the venue ---------------------------------------------------------------------
 
     def refusal(self, place: Place) -> Refusal | None:
@@ -91,6 +100,8 @@ class Faults:
 
     def spoil(self, messages: Sequence[Message]) -> Sequence[Message]:
         """The messages of a tick with the faults that wait for them."""
+        if self.skew_ms:
+            messages = [shifted(message, self.skew_ms) for message in messages]
         if not (self._frames or self._held):
             return messages
         out: list[Message] = []
@@ -117,3 +128,10 @@ class Faults:
                 del self._frames[place]
                 return wanted.kind
         return None
+
+
+def shifted(message: Message, ms: int) -> Message:
+    """A message by a clock that is `ms` ahead; a mark's time of the next funding stays."""
+    stream, data = message
+    times = SENT if "@markPrice" in stream else TIMES
+    return stream, times.sub(lambda m: b'"%b":%d' % (m[1], int(m[2]) + ms), data)

@@ -1,6 +1,7 @@
-"""A small HTTP/1.1 server on the loopback: GET, keep-alive, JSON."""
+"""A small HTTP/1.1 server on the loopback: GET, POST where it is served, keep-alive, JSON."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -10,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from msgspec import Struct
 
 LONGEST = 65_536
+LENGTH = re.compile(r"^content-length:[ \t]*(\d{1,9})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 
 class Answer(Struct, frozen=True):
@@ -21,6 +23,7 @@ class Answer(Struct, frozen=True):
 
 
 Handler = Callable[[str, dict[str, str]], Awaitable[Answer]]
+PostHandler = Callable[[str, dict[str, str], bytes], Awaitable[Answer]]
 
 
 class Port:
@@ -50,10 +53,10 @@ def _bound(port: int) -> socket.socket:
 
 
 class HttpServer:
-    """Serves GET requests to `handle(path, query)` until stopped."""
+    """Serves GET requests to `handle(path, query)`, POST to `post(path, query, body)`."""
 
-    def __init__(self, handle: Handler, port: Port) -> None:
-        self._handle = handle
+    def __init__(self, handle: Handler, port: Port, post: PostHandler | None = None) -> None:
+        self._handle, self._post = handle, post
         self._port = port
         self._server: asyncio.Server | None = None
         self._serving: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
@@ -97,15 +100,28 @@ class HttpServer:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         method, _, rest = head.partition(" ")
         target = urlsplit(rest.partition(" ")[0])
-        if method != "GET":
-            answer = Answer(b'{"code":-1000,"msg":"GET only"}', 405)
-        else:
-            query = {key: values[0] for key, values in parse_qs(target.query).items()}
+        query = {key: values[0] for key, values in parse_qs(target.query).items()}
+        stays = "connection: close" not in head.lower()
+        if method == "GET":
             answer = await self._handle(target.path, query)
-        stays = method == "GET" and "connection: close" not in head.lower()
+        elif method == "POST" and self._post is not None:
+            body = await reader.readexactly(_length(head))
+            answer = await self._post(target.path, query, body)
+        else:
+            answer = Answer(b'{"code":-1000,"msg":"method not allowed"}', 405)
+            stays = False
         writer.write(_head(answer, stays) + answer.body)
         await writer.drain()
         return stays
+
+
+def _length(head: str) -> int:
+    """Bytes of the body a request announces; raises LimitOverrunError for too many."""
+    found = LENGTH.search(head)
+    length = int(found[1]) if found else 0
+    if length > LONGEST:
+        raise asyncio.LimitOverrunError("body too long", 0)
+    return length
 
 
 def _head(answer: Answer, stays: bool) -> bytes:

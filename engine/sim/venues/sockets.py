@@ -7,6 +7,8 @@ from websockets.protocol import State
 
 from engine.sim.venues.faults import Message
 
+BACKLOG = 2**24  # bytes a client may leave unread before it is cut, as venues do
+
 
 class Client:
     """One socket; `route` it connected to, `combined` whether it wants the `/stream` envelope."""
@@ -20,10 +22,10 @@ class Client:
     def send(self, messages: Iterable[Message]) -> int:
         """Write what it subscribed to in one go; returns how many messages that were.
 
-        A slow client's frames pile up in its transport, as they would in a venue's kernel.
+        A slow client's frames pile up in its transport, until there are too many of them.
         """
         protocol = self.socket.protocol
-        if protocol.state is not State.OPEN or self.silent:
+        if not self._open or self.silent:
             return 0
         count, wanted = 0, self.streams
         for stream, data in messages:
@@ -34,22 +36,37 @@ class Client:
         self.sent += count
         return count
 
-    def reply(self, data: bytes) -> None:
-        """An answer to a command."""
-        if self.socket.protocol.state is State.OPEN:
-            self.socket.protocol.send_text(data)
-            self._flush()
-            self.sent += 1
+    def reply(self, data: bytes) -> int:
+        """An answer to a command; returns how many messages that were."""
+        if not self._open:
+            return 0
+        self.socket.protocol.send_text(data)
+        self._flush()
+        self.sent += 1
+        return 1
+
+    @property
+    def _open(self) -> bool:
+        # A socket that was cut is told so a turn of the loop later.
+        closing = self.socket.transport.is_closing()
+        return self.socket.protocol.state is State.OPEN and not closing
 
     def cut(self) -> None:
         """Break the connection without a goodbye."""
         self.socket.transport.abort()
+
+    def freeze(self) -> None:
+        """Leave the line half open: nothing is sent or read any more, nor is it closed."""
+        self.silent = True
+        self.socket.transport.pause_reading()
 
     def _flush(self) -> None:
         # One write a tick instead of one a message: the library's own send makes a system call
         # for each.
         if pending := self.socket.protocol.data_to_send():
             self.socket.transport.writelines(pending)
+            if self.socket.transport.get_write_buffer_size() > BACKLOG:
+                self.cut()
 
 
 def wrap(stream: str, data: bytes) -> bytes:

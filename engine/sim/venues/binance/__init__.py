@@ -67,8 +67,8 @@ class BinanceVenue:
 
     `taken` is awaited after each route's frames: whoever keeps clients in step waits there.
     `expected`: frames that clients will hand to their decoders, streams, acks and REST answers
-    alike, the catalogue's left out; `held`: answers kept back on purpose. Both are for whoever
-    keeps the market in step with its clients.
+    alike; `held`: answers kept back on purpose. Both are for whoever keeps the market in step
+    with its clients.
     """
 
     def __init__(self, market: SimulatedMarket, clock: Clock, ports: Ports | None = None,
@@ -117,6 +117,13 @@ class BinanceVenue:
             if route in (None, client.route):
                 client.cut()
                 self.faults.done["drop"] += 1
+
+    def half_open(self, route: str) -> None:
+        """Fault: leave the sockets of a route without a peer; new ones work."""
+        for client in self.clients:
+            if client.route == route and not client.silent:
+                client.freeze()
+                self.faults.done["half-open"] += 1
 
     # -- streams ---------------------------------------------------------------------------
 
@@ -184,8 +191,7 @@ class BinanceVenue:
         client.streams |= set(streams) & self._frames.streams[client.route]
 
     def _reply(self, client: Client, body: object) -> None:
-        client.reply(msgspec.json.encode(body))
-        self.expected += 1
+        self.expected += client.reply(msgspec.json.encode(body))
 
     def _screen(self, connection: ServerConnection, request: Request) -> Response | None:
         """Refuse a handshake that a fault or a wrong path forbids."""
@@ -211,7 +217,7 @@ class BinanceVenue:
             await self._hold(latency)
         await self._calm.wait()
         answer = self._answers.answer(path, query)
-        if answer.status == 200 and not path.endswith("/exchangeInfo"):
+        if answer.status == 200:
             self.expected += 1
         return answer
 

@@ -31,12 +31,22 @@ class Wire:
         self.depth, self.quote, self.trade, self.mark, self.force = (
             f"{low}@{suffix}" for suffix in (*PUBLIC, *MARKET)
         )
+        self._tick, self._step = listing.tick, listing.step
+        price, size = f"%.{listing.decimals}f", f"%.{listing.step_decimals}f"
+        self._level = f'["{price}","{size}"]'
+        # Most messages are quotes and trades: their format is made once.
+        self._quote = (
+            f'{{"e":"bookTicker","u":%d,"s":"{self.name}","ps":"{self.name}","b":"{price}",'
+            f'"B":"{size}","a":"{price}","A":"{size}","T":%d,"E":%d,"st":1}}'
+        ).encode()
+        self._fill = (
+            f'{{"e":"aggTrade","E":%d,"a":%d,"s":"{self.name}","p":"{price}","q":"{size}",'
+            f'"nq":"{size}","f":%d,"l":%d,"T":%d,"m":%b,"st":1}}'
+        ).encode()
 
     def levels(self, levels: Mapping[int, int], descending: bool) -> str:
         """A side as JSON, from the touch outwards."""
-        listing = self.listing
-        tick, step = listing.tick, listing.step
-        form = f'["%.{listing.decimals}f","%.{listing.step_decimals}f"]'
+        tick, step, form = self._tick, self._step, self._level
         ordered = sorted(levels.items(), reverse=descending)
         return ",".join([form % (price * tick, size * step) for price, size in ordered])
 
@@ -48,21 +58,15 @@ class Wire:
         ).encode()
 
     def book_ticker(self, touch: Touch) -> bytes:
-        text, size = self.listing.price_text, self.listing.size_text
-        return (
-            f'{{"e":"bookTicker","u":{touch.seq},"s":"{self.name}","ps":"{self.name}",'
-            f'"b":"{text(touch.bid)}","B":"{size(touch.bid_size)}","a":"{text(touch.ask)}",'
-            f'"A":"{size(touch.ask_size)}","T":{touch.ms},"E":{touch.ms},"st":1}}'
-        ).encode()
+        tick, step = self._tick, self._step
+        return self._quote % (touch.seq, touch.bid * tick, touch.bid_size * step,
+                              touch.ask * tick, touch.ask_size * step, touch.ms,
+                              touch.ms)  # fmt: skip
 
     def agg_trade(self, fill: Print) -> bytes:
-        size = self.listing.size_text(fill.size)
-        maker = "false" if fill.buy else "true"
-        return (
-            f'{{"e":"aggTrade","E":{fill.ms},"a":{fill.id},"s":"{self.name}",'
-            f'"p":"{self.listing.price_text(fill.price)}","q":"{size}","nq":"{size}",'
-            f'"f":{fill.first},"l":{fill.last},"T":{fill.ms},"m":{maker},"st":1}}'
-        ).encode()
+        size, maker = fill.size * self._step, b"false" if fill.buy else b"true"
+        return self._fill % (fill.ms, fill.id, fill.price * self._tick, size, size, fill.first,
+                             fill.last, fill.ms, maker)  # fmt: skip
 
     def mark_price(self, mark: Mark, place: int, ms: int) -> bytes:
         row = {name: self.mark_text(getattr(mark, name)[place])

@@ -1,0 +1,376 @@
+"""What all simulated venues share: ports, servers, clients, keeping step, faults.
+
+A venue's file says what its exchange does: what a command brings about, what a tick sends, what
+a request is answered with.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
+from http import HTTPStatus
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from engine.clock import NS, Clock
+from engine.sim.market.chance import Array
+from engine.sim.market.market import Tick
+from engine.sim.market.past import HIGH, LOW, OPEN, VOLUME
+from engine.sim.market.play import Played
+from engine.sim.market.positioning import Positioning
+from engine.sim.market.shadow import Character, Contract, Reference, Shadow
+from engine.sim.venues.faults import Faults, Message
+from engine.sim.venues.http import Answer, HttpServer, Port
+from engine.sim.venues.sockets import Client
+
+PING_S = 180.0
+PONG_S = 600.0
+PLUMBING = {"base", "faults", "http", "sockets"}
+REFERENCE = "binance"  # which serves the market itself
+Turns = Sequence[tuple[int, Played]]
+Replies = Sequence[bytes]
+
+
+class OwnFaults(Faults):
+    """Faults of a venue that stamps its frames by its own clock, a wrong one included."""
+
+    def spoil(self, messages: Sequence[Message]) -> Sequence[Message]:
+        skew, self.skew_ms = self.skew_ms, 0
+        try:
+            return super().spoil(messages)
+        finally:
+            self.skew_ms = skew
+
+
+class Ports:
+    """The ports of a venue, sockets and REST.
+
+    `urls`: keys of `feeds.NAME.urls`, each as `ws:PATH` or `http:PATH`.
+    """
+
+    def __init__(self, urls: Mapping[str, str]) -> None:
+        self._urls = dict(urls)
+        self.sockets, self.rest = Port(), Port()
+
+    @property
+    def routes(self) -> dict[str, str]:
+        """Names of the sockets' paths."""
+        split = {name: url.partition(":") for name, url in self._urls.items()}
+        return {path or "/": name for name, (scheme, _, path) in split.items() if scheme == "ws"}
+
+    def urls(self) -> dict[str, str]:
+        """`feeds.NAME.urls` of a config that points here."""
+        out = {}
+        for name, url in self._urls.items():
+            scheme, _, path = url.partition(":")
+            port = self.sockets if scheme == "ws" else self.rest
+            out[name] = f"{scheme}://127.0.0.1:{port.number}{path}"
+        return out
+
+    def close(self) -> None:
+        """Give back what no server has taken."""
+        self.sockets.close()
+        self.rest.close()
+
+
+async def nobody() -> None:
+    """Nobody is waited for."""
+
+
+class Venue:
+    """One simulated exchange; `publish` sends what a tick brought.
+
+    `taken` is awaited after each client's frames: whoever keeps clients in step waits there.
+    `expected`: frames that clients will hand to their decoders; `held`: answers kept back on
+    purpose. A subclass states `URLS` and says what to `command`, `frames`, `answer`.
+    """
+
+    URLS: ClassVar[Mapping[str, str]] = {}
+    # Of these paths' answers, in the market's time; those of whole books may be slowed down.
+    LATENCY_S: ClassVar[Mapping[str, float]] = {}
+    SLOW: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, reference: Reference, clock: Clock, ports: Ports | None = None,
+                 taken: Callable[[], Awaitable[None]] = nobody) -> None:  # fmt: skip
+        self.reference, self.market = reference, reference.market
+        self.faults = OwnFaults()
+        self.clients: list[Client] = []
+        self.unlisted: set[str] = set()
+        self.expected = 0
+        self.held = 0
+        self.ports = ports or Ports(self.URLS)
+        self._clock = clock
+        self._rest = HttpServer(self._get, self.ports.rest, self._post)
+        self._server: Server | None = None
+        self._taken = taken
+        self._calm = asyncio.Event()
+        self._calm.set()
+
+    # -- what a subclass says --------------------------------------------------------------
+
+    def greet(self, client: Client) -> Replies:
+        """Frames to a client that has just connected."""
+        return ()
+
+    def command(self, client: Client, text: bytes) -> Replies:
+        """Frames in answer to a client's frame: acks, then snapshots and history.
+
+        Subscriptions go into `client.streams`; `frames` names the same streams.
+        """
+        return ()
+
+    def frames(self, tick: Tick) -> Sequence[Message]:
+        """What a tick sends, in order: (stream, frame)."""
+        return ()
+
+    def answer(self, path: str, query: dict[str, str], body: bytes | None) -> Answer:
+        """The answer to a request; `body` of a POST."""
+        return Answer(b"{}", 404)
+
+    def refused(self, status: int) -> bytes:
+        """The body of an answer that a fault refuses."""
+        return b'{"code":"%d","msg":"refused"}' % status
+
+    # -- servers ---------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen on the loopback; after a `stop` on the same ports. Raises OSError."""
+        if self.ports.routes:
+            self._server = await serve(
+                self._talk, sock=self.ports.sockets.take(), process_request=self._screen,
+                compression=None, ping_interval=PING_S, ping_timeout=PONG_S,
+            )  # fmt: skip
+        await self._rest.start()
+
+    async def stop(self) -> None:
+        """Cut every connection and stop listening."""
+        self.drop()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+            await server.wait_closed()
+        await self._rest.stop()
+
+    def urls(self) -> dict[str, str]:
+        """`feeds.NAME.urls` of a config that points here."""
+        return self.ports.urls()
+
+    def stamp(self, ns: int) -> int:
+        """An instant by the venue's own clock, ms."""
+        return ns // 1_000_000 + self.faults.skew_ms
+
+    @property
+    def ms(self) -> int:
+        """The market's time by the venue's own clock, ms."""
+        return self.stamp(self.market.now)
+
+    def drop(self, route: str | None = None) -> None:
+        """Fault: break the sockets of a route, or all."""
+        for client in self.clients:
+            if route in (None, client.route):
+                client.cut()
+                self.faults.done["drop"] += 1
+
+    def half_open(self, route: str) -> None:
+        """Fault: leave the sockets of a route without a peer; new ones work."""
+        for client in self.clients:
+            if client.route == route and not client.silent:
+                client.freeze()
+                self.faults.done["half-open"] += 1
+
+    # -- streams ---------------------------------------------------------------------------
+
+    async def publish(self, tick: Tick) -> None:
+        """Send a tick's frames, one client after the other, each taken before the next is sent.
+
+        Commands and requests wait meanwhile: what they bring must not tell of frames not sent.
+        """
+        self._calm.clear()
+        try:
+            messages = self.faults.spoil(self.frames(tick))
+            for client in list(self.clients):
+                if client.route in self.faults.stalled:
+                    continue
+                sent = client.send(messages)
+                self.expected += sent
+                if sent:
+                    await self._taken()
+        finally:
+            self._calm.set()
+
+    async def _talk(self, socket: ServerConnection) -> None:
+        assert socket.request is not None
+        route = self.ports.routes[urlsplit(socket.request.path).path or "/"]
+        client = Client(socket, route, combined=False)
+        client.silent = self.faults.take_silence()
+        self.clients.append(client)
+        try:
+            self._reply(client, self.greet(client))
+            async for text in socket:
+                await self._calm.wait()
+                data = text.encode() if isinstance(text, str) else text
+                self._reply(client, self.command(client, data))
+        except ConnectionClosed:
+            pass
+        finally:
+            self.clients.remove(client)
+
+    def _reply(self, client: Client, replies: Replies) -> None:
+        """One that is to hear nothing gets the first frame alone, which is the ack."""
+        for data in replies[:1] if client.silent else replies:
+            self.expected += client.reply(data)
+
+    def _screen(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Refuse a handshake that a fault or a wrong path forbids."""
+        if refusal := self.faults.refusal("ws"):
+            response = connection.respond(HTTPStatus(refusal.status), "refused\n")
+            if refusal.retry_after is not None:
+                response.headers["Retry-After"] = f"{refusal.retry_after:g}"
+            return response
+        if (urlsplit(request.path).path or "/") not in self.ports.routes:
+            return connection.respond(HTTPStatus.NOT_FOUND, "no such path\n")
+        return None
+
+    # -- REST ------------------------------------------------------------------------------
+
+    async def _get(self, path: str, query: dict[str, str]) -> Answer:
+        return await self._answer(path, query, None)
+
+    async def _post(self, path: str, query: dict[str, str], body: bytes) -> Answer:
+        return await self._answer(path, query, body)
+
+    async def _answer(self, path: str, query: dict[str, str], body: bytes | None) -> Answer:
+        if refusal := self.faults.refusal("rest"):
+            wait = refusal.retry_after
+            headers = {} if wait is None else {"Retry-After": f"{wait:g}"}
+            return Answer(self.refused(refusal.status), refusal.status, headers)
+        slow = self.faults.delay() if path in self.SLOW else 0.0
+        if latency := self.LATENCY_S.get(path, 0.0) + slow:
+            await self._hold(latency)
+        await self._calm.wait()
+        answer = self.answer(path, query, body)
+        if answer.status == 200:
+            self.expected += 1
+        return answer
+
+    async def _hold(self, seconds: float) -> None:
+        self.held += 1
+        try:
+            await self._clock.sleep(seconds)
+        finally:
+            self.held -= 1
+
+
+class Day(Struct, frozen=True):
+    """24 h of trading: first, highest, lowest price as text, coins traded."""
+
+    first: str
+    high: str
+    low: str
+    coins: float
+
+
+class ShadowVenue(Venue):
+    """A venue whose market is a shadow of the reference; a subclass says `told`.
+
+    `NAME`, `CHARACTER` and `contracts` make the shadow; `positioning` is its history.
+    """
+
+    NAME: ClassVar[str]
+    CHARACTER: ClassVar[Character]
+
+    def __init__(self, reference: Reference, clock: Clock, ports: Ports | None = None,
+                 taken: Callable[[], Awaitable[None]] = nobody) -> None:  # fmt: skip
+        super().__init__(reference, clock, ports, taken)
+        self.shadow = Shadow(self.NAME, reference, self.CHARACTER, self.contracts(reference))
+        self.positioning = Positioning(self.shadow)
+
+    def contracts(self, reference: Reference) -> list[Contract]:
+        """What the venue lists, in the reference's order; symbols that it lacks left out."""
+        raise NotImplementedError
+
+    def told(self, tick: Tick, turns: Turns) -> Sequence[Message]:
+        """What a tick sends; `turns`: the contracts whose books have moved on.
+
+        `tick.mark` is there on whole seconds, when marks, funding and open interest are new.
+        """
+        raise NotImplementedError
+
+    def frames(self, tick: Tick) -> Sequence[Message]:
+        turns = self.shadow.step(tick)
+        if tick.mark is not None:
+            self.positioning.note(tick.ts // NS)
+        return self.told(tick, turns)
+
+    def day(self, place: int) -> Day:
+        """The last 24 h of a contract's trading, as its ticker tells them."""
+        contract, now = self.shadow.contracts[place], self.market.now // NS
+        at, scale = int(self.shadow.places[place]), float(self.shadow.scale[place])
+        _, rows = self.market.bars.select(at, 3600, now - 86400, now)
+        volume = float(rows[:, VOLUME].sum() * self.shadow.units[place])
+        return Day(
+            first=contract.price_text(round(rows[0, OPEN] * scale)),
+            high=contract.price_text(round(rows[:, HIGH].max() * scale)),
+            low=contract.price_text(round(rows[:, LOW].min() * scale)),
+            coins=volume * self.shadow.character.share,
+        )
+
+    def last_price(self, place: int) -> str:
+        """Where the last execution was."""
+        return self.shadow.contracts[place].price_text(self.shadow.last[place])
+
+    @property
+    def listed(self) -> list[tuple[int, Contract]]:
+        """Places and contracts of the catalogue, less those a fault takes out of it."""
+        return [(n, c) for n, c in enumerate(self.shadow.contracts) if c.id not in self.unlisted]
+
+
+def levels_text(contract: Contract, levels: Mapping[int, int], descending: bool,
+                most: int | None = None, form: str = '["%s","%s"]') -> str:  # fmt: skip
+    """One side of a book as the inside of a JSON array, from the touch outwards.
+
+    `form`: how a level is written, given its price and size as text.
+    """
+    form = _level_form(form, contract.decimals, contract.step_decimals)
+    tick, step = contract.tick, contract.step
+    ordered = sorted(levels.items(), reverse=descending)[:most]
+    return ",".join([form % (price * tick, size * step) for price, size in ordered])
+
+
+def side(contract: Contract, levels: Mapping[int, int], descending: bool,
+         most: int | None = None, form: str = '["%s","%s"]') -> msgspec.Raw:  # fmt: skip
+    """One side of a book as a JSON array to put into a frame (see `levels_text`)."""
+    return msgspec.Raw(f"[{levels_text(contract, levels, descending, most, form)}]".encode())
+
+
+def moments(period: int, last: float, first: float | None, most: int) -> Array:
+    """Multiples of `period` within [first, last], in s, the newest `most` of them, oldest first."""
+    end = last // period
+    begin = end - most + 1 if first is None else max(-(-first // period), end - most + 1)
+    return np.arange(begin, end + 1) * float(period)
+
+
+@lru_cache(maxsize=1024)
+def _level_form(form: str, decimals: int, step_decimals: int) -> str:
+    return form.replace("%s", f"%.{decimals}f", 1).replace("%s", f"%.{step_decimals}f", 1)
+
+
+def venue_names() -> tuple[str, ...]:
+    """Every feed that has a simulated venue: the modules of this folder."""
+    import engine.sim.venues as folder
+
+    return tuple(sorted(m.name for m in iter_modules(folder.__path__) if m.name not in PLUMBING))
+
+
+def venue_class(name: str) -> type[Venue]:
+    """The venue of a feed; each module but the reference's names it `VENUE`."""
+    venue: type[Venue] = import_module(f"engine.sim.venues.{name}").VENUE
+    return venue
