@@ -60,7 +60,7 @@ class Demo:
         self._ports = {name: ports_of(name) for name in simulated(config)}
         self.config = _pointed_at(config, {n: ports.urls() for n, ports in self._ports.items()})
         self.engine = Engine(self.config, mode_of_data="demo", clock=self.clock, db=db,
-                             warm_step=WARM_STEP)  # fmt: skip
+                             warm_step=WARM_STEP, seed=seed)  # fmt: skip
         self._pace = Pace(speed)
         self._end = None if seconds is None else self.clock.now() + int(seconds * NS)
         self._lost = 0

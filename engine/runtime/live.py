@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,14 @@ class Engine:
     """Runs the feeds of the config; a SnapshotSource from before the first frame on.
 
     `warm_step`: instants of the warm-up between two pauses, for a clock that stands still while
-    there is work; without it a pause comes every few milliseconds.
+    there is work; without it a pause comes every few milliseconds. `seed`: of the jitter between
+    reconnects, for runs that are to repeat.
     """
 
     def __init__(self, config: Config, mode_of_data: ModeOfData = "live",
                  clock: Clock | None = None, db: Path | None = None,
                  recorder: Recorder | None = None,
-                 warm_step: int | None = None) -> None:  # fmt: skip
+                 warm_step: int | None = None, seed: int | None = None) -> None:  # fmt: skip
         self.config = config
         self.clock = clock or WallClock()
         feeds = {
@@ -54,6 +56,7 @@ class Engine:
         self._archive = Archive(config, self.pictures, db, self.clock.now()) if db else None
         self._recorder = recorder
         self._warm_step = warm_step
+        self._seed = seed
         self._sessions = {name: self._session(name, feed) for name, feed in feeds.items()}
         self.pipeline.usage = {name: session.usage for name, session in self._sessions.items()}
         self._stop = asyncio.Event()
@@ -61,9 +64,10 @@ class Engine:
         self._problem = ""
 
     def _session(self, name: str, feed: Feed) -> Session:
+        rng = None if self._seed is None else random.Random(f"{self._seed} {name}")
         return Session(feed, self.config.feeds[name], self.config.connection,
                        self.pipeline.symbols, self.clock, self._frame,
-                       self._status)  # fmt: skip
+                       self._status, rng)  # fmt: skip
 
     def stop(self) -> None:
         """End the run; history and recording are flushed."""
@@ -166,6 +170,8 @@ class Engine:
         """History of all feeds at once; the warm-up when what a first bias needs is there, and
         again when the rest is. A feed that cannot be reached keeps nobody waiting for good."""
         names = [name for name in self._sessions if self.config.feeds[name].backfill]
+        if not names:
+            return
         plans = await asyncio.gather(*(self._plan(name) for name in names))
         firsts = [self._fetch(name, soon) for name, (soon, _) in zip(names, plans, strict=True)]
         await self._gather(firsts, FIRST_WAIT_S)
