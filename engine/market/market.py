@@ -302,7 +302,7 @@ class Market:
             listed.quote = None
         if stream in (None, "trade"):
             listed.live = False
-            self._blind_since.setdefault(listed.venue, listed.trade_at or self.now)
+            self._blind_since.setdefault(listed.venue, self.now)
 
     def _seeing(self, venue: str) -> None:
         """Trades come again: the time without them is known now."""

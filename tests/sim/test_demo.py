@@ -147,18 +147,27 @@ async def test_all_symbols_and_modes_have_a_bias_within_a_minute() -> None:
     assert 600 < feed.frames / 61 < 2500
 
 
-def everything(symbols: list[dict[str, str]] | None = TWO) -> Config:
+def everything() -> Config:
     """A config of all feeds, without history."""
-    overrides: dict[str, Any] = {"feeds": {n: {"backfill": False} for n in load()[0].feeds}}
-    if symbols:
-        overrides["symbols"] = symbols
-    return load(overrides=overrides)[0]
+    feeds = {name: {"backfill": False} for name in load()[0].feeds}
+    return load(overrides={"symbols": TWO, "feeds": feeds})[0]
+
+
+def all_feeds(seconds: float, speed: float | None = None) -> Demo:
+    """A demo of all feeds that does not wait for the warm-up, which other tests wait for."""
+    demo = Demo(everything(), speed=speed, seconds=seconds)
+
+    async def warmed(minutes: float) -> None:
+        """As if it had been."""
+
+    demo.engine._warm = warmed
+    return demo
 
 
 @pytest.mark.slow
 async def test_all_feeds_run_and_follow_the_reference() -> None:
     """Each is up within 20 s, and its prices are about the reference's."""
-    demo = Demo(everything(), speed=None, seconds=31)
+    demo = all_feeds(31)
     running = asyncio.create_task(demo.run())
     await demo.clock.sleep(20.0)
     feeds = demo.latest().feeds
@@ -181,7 +190,7 @@ async def test_all_feeds_run_and_follow_the_reference() -> None:
 async def test_all_feeds_show_the_same_at_any_speed() -> None:
     runs = []
     for speed in (6.0, None):
-        demo = Demo(everything(), speed=speed, seconds=32)
+        demo = all_feeds(32, speed)
         steps = steps_of(demo)
         await demo.run()
         assert demo.unsettled == 0
