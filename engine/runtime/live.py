@@ -122,7 +122,10 @@ class Engine:
             recv = status.recv or self.clock.now()
             self._recorder.put(Frame(recv, status.feed, STATUS, "", data))
         self.pipeline.on_status(status)
-        if status.state in ("blocked", "limited", "error"):
+        if status.connection == "catalogue":
+            # That a venue lacks a symbol is a fact, not a fault.
+            self.notice("info", f"{status.feed}: {status.note}")
+        elif status.state in ("blocked", "limited", "error"):
             text = f"{status.feed}: {status.state}, {status.note}"
             log.warning("%s", text)
             self.notice("warning", text)

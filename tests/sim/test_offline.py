@@ -11,6 +11,7 @@ from engine.config import Config, load
 from engine.decision.decide import Decision
 from engine.jobs.demo import Demo
 from engine.jobs.offline import Offline
+from engine.runtime import pipeline
 from engine.sim.market import SimulatedMarket
 from engine.store.reader import Reader
 
@@ -71,8 +72,13 @@ async def test_without_history_it_decides_as_over_sockets() -> None:
 
 
 @pytest.mark.slow
-async def test_with_all_history_it_decides_as_over_sockets() -> None:
-    """A minute in which candles come, the warm-ups come into force and every mode decides."""
+async def test_with_history_it_decides_as_over_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute in which candles come, the warm-ups come into force and every mode decides.
+
+    The whole of the past would be looked at for minutes; a tenth of it takes the same path.
+    """
+    shorter = {window: reach // 10 for window, reach in pipeline.WARM_REACH.items()}
+    monkeypatch.setattr(pipeline, "WARM_REACH", shorter)
     _, there = await demo_steps(65)
     run, here = offline(65)
     await run.run()
