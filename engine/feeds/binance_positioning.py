@@ -18,6 +18,7 @@ from engine.feeds.binance import wire
 from engine.feeds.binance.decode import Decoder, Events, trading
 from engine.feeds.feed import Connection, Context, Poll, Request
 from engine.feeds.parse import FUNDING_HOURS, MS, convert, query
+from engine.feeds.wanted import wanted_polls, wanted_urls
 from engine.instruments import Instrument, venue_name
 
 NAME = "binance_positioning"
@@ -212,10 +213,5 @@ def _settings(config: FeedConfig) -> tuple[str, dict[str, float]]:
     """The REST address and the seconds between polls; raises ConfigError."""
     if config.streams:
         raise ConfigError(f"feeds.{NAME}.streams: it has none; leave the list empty")
-    if "rest" not in config.urls:
-        raise ConfigError(f"feeds.{NAME}.urls.rest: missing; add it")
-    for name in config.every:
-        if name not in _EVERY:
-            allowed = ", ".join(_EVERY)
-            raise ConfigError(f"feeds.{NAME}.every: no poll {name!r}; allowed: {allowed}")
-    return config.urls["rest"].rstrip("/"), {**_EVERY, **config.every}
+    urls = wanted_urls(NAME, config, ("rest",))
+    return urls["rest"], {**_EVERY, **wanted_polls(NAME, config, _EVERY)}

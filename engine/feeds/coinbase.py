@@ -15,10 +15,11 @@ import msgspec
 from msgspec import Struct, field
 
 from engine.clock import NS
-from engine.config import ConfigError, FeedConfig
+from engine.config import FeedConfig
 from engine.events import Event, FeedStatus, Quote, Trade
 from engine.feeds.feed import Connection, Context, DecodeError, Poll, Request
 from engine.feeds.parse import UNUSABLE, Price, Seq, Size
+from engine.feeds.wanted import wanted_streams, wanted_urls
 from engine.instruments import Instrument
 
 Events = Sequence[Event]
@@ -119,8 +120,8 @@ class Coinbase:
 
     def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
         self.compression = config.compression
-        self._streams = _wanted(config)
-        self._urls = _urls(config)
+        self._streams = wanted_streams(NAME, config, _CHANNELS)
+        self._urls = wanted_urls(NAME, config, ("ws", "rest"))
         self._symbols = [*(instrument.id for instrument in instruments), TETHER]
         self._listed: frozenset[str] | None = None
         self._last: dict[str, int] = {}
@@ -325,22 +326,6 @@ def _lost(count: int, timestamp: str, context: Context) -> Event:
 def _subscribe(channel: str, products: list[str]) -> str:
     frame = {"type": "subscribe", "product_ids": products, "channel": channel}
     return msgspec.json.encode(frame).decode()
-
-
-def _wanted(config: FeedConfig) -> tuple[str, ...]:
-    """The channels to subscribe; all when the config names none."""
-    for name in config.streams:
-        if name not in _CHANNELS:
-            allowed = ", ".join(_CHANNELS)
-            raise ConfigError(f"feeds.{NAME}.streams: no stream {name!r}; allowed: {allowed}")
-    return tuple(c for c in _CHANNELS if c in (config.streams or _CHANNELS))
-
-
-def _urls(config: FeedConfig) -> dict[str, str]:
-    for key in ("ws", "rest"):
-        if key not in config.urls:
-            raise ConfigError(f"feeds.{NAME}.urls.{key}: missing; add it")
-    return {key: url.rstrip("/") for key, url in config.urls.items()}
 
 
 def _is_trading(row: Product) -> bool:

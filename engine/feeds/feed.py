@@ -136,7 +136,7 @@ class Feed(Protocol):
 
 
 Build = Callable[[FeedConfig, Sequence[Instrument]], Feed]
-_PLUMBING = {"budget", "feed", "link", "parse", "rest", "session", "transport"}
+_PLUMBING = {"budget", "feed", "link", "parse", "rest", "session", "transport", "wanted"}
 
 
 def feed_names() -> tuple[str, ...]:

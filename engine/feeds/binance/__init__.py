@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from engine.clock import NS
-from engine.config import ConfigError, FeedConfig
+from engine.config import FeedConfig
 from engine.feeds.binance import wire
 from engine.feeds.binance.decode import Decoder
 from engine.feeds.feed import Connection, DecodeError, Poll, Request
 from engine.feeds.parse import MS
+from engine.feeds.wanted import wanted_streams, wanted_urls
 from engine.instruments import Instrument, parse_name, venue_name
 
 CHUNK = 50
@@ -44,8 +45,8 @@ class Binance(Decoder):
     def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
         super().__init__()
         self.compression = config.compression
-        self._streams = _wanted(config)
-        self._urls = _urls(config)
+        self._streams = wanted_streams("binance", config, _CHANNELS)
+        self._urls = wanted_urls("binance", config, (*_ROUTES, "rest"))
         self._backfill = config.backfill
         self._symbols = [instrument.id for instrument in instruments]
         self._listed: frozenset[str] | None = None
@@ -152,22 +153,6 @@ class Binance(Decoder):
         text = "&".join(f"{k}={v}" for k, v in {**named, **query}.items())
         url = f"{self._urls['rest']}/fapi/v1/{path}" + (f"?{text}" if text else "")
         return Request(url=url, weight=weight, purpose=purpose, symbol=symbol)
-
-
-def _wanted(config: FeedConfig) -> frozenset[str]:
-    """The channels to subscribe; all when the config names none."""
-    for name in config.streams:
-        if name not in _CHANNELS:
-            allowed = ", ".join(_CHANNELS)
-            raise ConfigError(f"feeds.binance.streams: no stream {name!r}; allowed: {allowed}")
-    return frozenset(config.streams or _CHANNELS)
-
-
-def _urls(config: FeedConfig) -> dict[str, str]:
-    for key in (*_ROUTES, "rest"):
-        if key not in config.urls:
-            raise ConfigError(f"feeds.binance.urls.{key}: missing; add it")
-    return {key: url.rstrip("/") for key, url in config.urls.items()}
 
 
 def _subscribe(params: list[str], number: int) -> str:

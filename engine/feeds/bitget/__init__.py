@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from engine.config import ConfigError, FeedConfig
+from engine.config import FeedConfig
 from engine.feeds.bitget import wire
 from engine.feeds.bitget.decode import FAMILY, Decoder
 from engine.feeds.feed import Connection, Context, DecodeError, Poll, Request
 from engine.feeds.parse import UNUSABLE
+from engine.feeds.wanted import wanted_polls, wanted_streams, wanted_urls
 from engine.instruments import Instrument
 
 Args = tuple[dict[str, str], tuple[tuple[str, str], ...]]
@@ -45,7 +46,9 @@ class Bitget(Decoder):
     def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
         super().__init__([instrument.id for instrument in instruments])
         self.compression = config.compression
-        self._streams, self._urls, self._every = _wanted(config)
+        self._streams = wanted_streams("bitget", config, _TOPICS)
+        self._urls = wanted_urls("bitget", config, ("public", "rest"))
+        self._every = wanted_polls("bitget", config, _POLLS)
         self._backfill = config.backfill
 
     def connections(self) -> list[Connection]:
@@ -164,24 +167,6 @@ class Bitget(Decoder):
         text = "&".join(f"{key}={value}" for key, value in {**named, **query}.items())
         url = f"{self._urls['rest']}/api/{path}?{text}"
         return Request(url=url, weight=1, purpose=purpose, symbol=symbol)
-
-
-def _wanted(config: FeedConfig) -> tuple[frozenset[str], dict[str, str], dict[str, float]]:
-    """Channels (all when the config names none), urls, seconds of each poll."""
-    for key, names, allowed in (
-        ("stream", config.streams, _TOPICS),
-        ("poll", config.every, _POLLS),
-    ):
-        for name in names:
-            if name not in allowed:
-                where = "streams" if key == "stream" else "every"
-                text = f"feeds.bitget.{where}: no {key} {name!r}; allowed: {', '.join(allowed)}"
-                raise ConfigError(text)
-    for key in ("public", "rest"):
-        if key not in config.urls:
-            raise ConfigError(f"feeds.bitget.urls.{key}: missing; add it")
-    urls = {key: url.rstrip("/") for key, url in config.urls.items()}
-    return frozenset(config.streams or _TOPICS), urls, dict(config.every)
 
 
 def _frame(op: str, args: list[dict[str, str]]) -> str:

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from engine.config import ConfigError, FeedConfig
+from engine.config import FeedConfig
 from engine.feeds.bybit import wire
 from engine.feeds.bybit.answers import rows_of
 from engine.feeds.bybit.decode import Decoder
 from engine.feeds.feed import Connection, DecodeError, Poll, Request
 from engine.feeds.parse import MS, UNUSABLE, convert
+from engine.feeds.wanted import wanted_polls, wanted_streams, wanted_urls
 from engine.instruments import Instrument
 
 CHUNK = 10  # topics a request: one bad name refuses all of its request
@@ -55,9 +56,9 @@ class Bybit(Decoder):
     def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
         super().__init__()
         self.compression = config.compression
-        self._streams = _wanted(config)
-        self._urls = _urls(config)
-        self._every = _every(config)
+        self._streams = wanted_streams("bybit", config, _TOPICS)
+        self._urls = wanted_urls("bybit", config, ("linear", "rest"))
+        self._every = wanted_polls("bybit", config, ("ratios",))
         self._backfill = config.backfill
         self._symbols = [instrument.id for instrument in instruments]
         self._listed: frozenset[str] | None = None
@@ -194,26 +195,3 @@ def _spans(now: int, rows: int) -> list[tuple[str, int, int]]:
 
 def _command(op: str, topics: list[str]) -> str:
     return msgspec.json.encode({"op": op, "args": topics}).decode()
-
-
-def _wanted(config: FeedConfig) -> tuple[str, ...]:
-    """The channels to subscribe; all when the config names none."""
-    for name in config.streams:
-        if name not in _TOPICS:
-            allowed = ", ".join(_TOPICS)
-            raise ConfigError(f"feeds.bybit.streams: no stream {name!r}; allowed: {allowed}")
-    return tuple(c for c in _TOPICS if not config.streams or c in config.streams)
-
-
-def _urls(config: FeedConfig) -> dict[str, str]:
-    for key in ("linear", "rest"):
-        if key not in config.urls:
-            raise ConfigError(f"feeds.bybit.urls.{key}: missing; add it")
-    return {key: url.rstrip("/") for key, url in config.urls.items()}
-
-
-def _every(config: FeedConfig) -> dict[str, float]:
-    for name in config.every:
-        if name != "ratios":
-            raise ConfigError(f"feeds.bybit.every: no poll {name!r}; allowed: ratios")
-    return config.every

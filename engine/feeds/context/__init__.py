@@ -17,6 +17,7 @@ from engine.feeds.context.news import News
 from engine.feeds.context.series import VENUE
 from engine.feeds.feed import Connection, Context, DecodeError, Poll, Request
 from engine.feeds.parse import UNUSABLE, path, query
+from engine.feeds.wanted import wanted_polls, wanted_streams
 from engine.instruments import Instrument
 
 Events = Sequence[Event]
@@ -49,7 +50,8 @@ class Outside:
     headers: Mapping[str, str] = {}
 
     def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
-        self._streams, self._every = _wanted(config), _intervals(config)
+        self._streams = wanted_streams(VENUE, config, _SOURCES)
+        self._every = {**_EVERY, **wanted_polls(VENUE, config, _EVERY)}
         self._urls = _urls(config, self._streams)
         self.provides = frozenset(_NEEDS[stream] for stream in self._streams)
         self._symbols = [instrument.id for instrument in instruments]
@@ -175,23 +177,6 @@ class Outside:
 
     def top_up(self, since: int, now: int, symbols: Sequence[str]) -> list[Request]:
         return []
-
-
-def _wanted(config: FeedConfig) -> tuple[str, ...]:
-    """The streams to ask for; all when the config names none."""
-    for name in config.streams:
-        if name not in _SOURCES:
-            allowed = ", ".join(_SOURCES)
-            raise ConfigError(f"feeds.{VENUE}.streams: no stream {name!r}; allowed: {allowed}")
-    return tuple(s for s in _SOURCES if s in (config.streams or _SOURCES))
-
-
-def _intervals(config: FeedConfig) -> dict[str, float]:
-    for name in config.every:
-        if name not in _EVERY:
-            allowed = ", ".join(_EVERY)
-            raise ConfigError(f"feeds.{VENUE}.every: no poll {name!r}; allowed: {allowed}")
-    return {**_EVERY, **config.every}
 
 
 def _urls(config: FeedConfig, streams: Sequence[str]) -> dict[str, str]:

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from engine.clock import NS
-from engine.config import ConfigError, FeedConfig
+from engine.config import FeedConfig
 from engine.feeds.deribit import wire
 from engine.feeds.deribit.decode import CURRENCIES, Decoder, contract, resolve
 from engine.feeds.feed import Connection, DecodeError, Poll, Request
 from engine.feeds.parse import MS, UNUSABLE
+from engine.feeds.wanted import wanted_streams, wanted_urls
 from engine.instruments import Instrument
 
 CHUNK = 250  # channels a call; the venue takes 500
@@ -43,8 +44,8 @@ class Deribit(Decoder):
     def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
         super().__init__()
         self.compression = config.compression
-        self._streams = _wanted(config)
-        self._urls = _urls(config)
+        self._streams = wanted_streams("deribit", config, _STREAMS)
+        self._urls = wanted_urls("deribit", config, ("ws", "rest"))
         self._backfill = config.backfill
         self._options_every = config.every.get("options", 60.0)
         self._symbols = [instrument.id for instrument in instruments]
@@ -188,22 +189,6 @@ class Deribit(Decoder):
         text = "&".join(f"{k}={v}" for k, v in query.items())
         url = f"{self._urls['rest']}/public/{method}?{text}"
         return Request(url=url, weight=1, purpose=purpose, symbol=symbol)
-
-
-def _wanted(config: FeedConfig) -> frozenset[str]:
-    """The channels to subscribe; all when the config names none."""
-    for name in config.streams:
-        if name not in _STREAMS:
-            allowed = ", ".join(_STREAMS)
-            raise ConfigError(f"feeds.deribit.streams: no stream {name!r}; allowed: {allowed}")
-    return frozenset(config.streams or _STREAMS)
-
-
-def _urls(config: FeedConfig) -> dict[str, str]:
-    for key in ("ws", "rest"):
-        if key not in config.urls:
-            raise ConfigError(f"feeds.deribit.urls.{key}: missing; add it")
-    return {key: url.rstrip("/") for key, url in config.urls.items()}
 
 
 def _call(number: int, method: str, **params: object) -> str:

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from engine.config import ConfigError, FeedConfig
+from engine.config import FeedConfig
 from engine.feeds.dydx import wire
 from engine.feeds.dydx.decode import Decoder, market_symbol
 from engine.feeds.feed import Connection, DecodeError, Poll, Request
 from engine.feeds.parse import UNUSABLE
+from engine.feeds.wanted import wanted_streams, wanted_urls
 from engine.instruments import Instrument
 
 CHUNK = 32  # subscriptions a channel and connection
@@ -37,8 +38,8 @@ class Dydx(Decoder):
     def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
         super().__init__([instrument.id for instrument in instruments])
         self.compression = config.compression
-        self._streams = _wanted(config)
-        self._urls = _urls(config)
+        self._streams = wanted_streams("dydx", config, _CHANNELS)
+        self._urls = wanted_urls("dydx", config, ("ws", "rest"))
         self._backfill = config.backfill
         self._symbols = [instrument.id for instrument in instruments]
         self._listed: frozenset[str] | None = None
@@ -136,22 +137,6 @@ class Dydx(Decoder):
     def _get(self, path: str, purpose: str, symbol: str | None = None) -> Request:
         url = f"{self._urls['rest']}/{path}"
         return Request(url=url, weight=1, purpose=purpose, symbol=symbol)
-
-
-def _wanted(config: FeedConfig) -> frozenset[str]:
-    """The channels to subscribe; all when the config names none."""
-    for name in config.streams:
-        if name not in _CHANNELS:
-            allowed = ", ".join(_CHANNELS)
-            raise ConfigError(f"feeds.dydx.streams: no stream {name!r}; allowed: {allowed}")
-    return frozenset(config.streams or _CHANNELS)
-
-
-def _urls(config: FeedConfig) -> dict[str, str]:
-    for key in ("ws", "rest"):
-        if key not in config.urls:
-            raise ConfigError(f"feeds.dydx.urls.{key}: missing; add it")
-    return {key: url.rstrip("/") for key, url in config.urls.items()}
 
 
 def _id(kind: str, number: int) -> str:

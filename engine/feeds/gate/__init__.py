@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from engine.clock import NS
-from engine.config import ConfigError, FeedConfig
+from engine.config import FeedConfig
 from engine.feeds.feed import Connection, Context, DecodeError, Poll, Request
 from engine.feeds.gate import wire
 from engine.feeds.gate.decode import CALLS, Decoder
 from engine.feeds.parse import UNUSABLE
+from engine.feeds.wanted import wanted_polls, wanted_streams, wanted_urls
 from engine.instruments import Instrument
 
 CHUNK = 50
@@ -49,11 +50,10 @@ class Gate(Decoder):
 
     def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
         super().__init__([instrument.id for instrument in instruments])
-        _check(config)
         self.compression = config.compression
-        self._streams = frozenset(config.streams or _CHANNELS)
-        self._urls = {key: url.rstrip("/") for key, url in config.urls.items()}
-        self._every = config.every
+        self._streams = wanted_streams("gate", config, _CHANNELS)
+        self._urls = wanted_urls("gate", config, ("usdt", "rest"))
+        self._every = wanted_polls("gate", config, _POLLS)
         self._backfill = config.backfill
 
     def connections(self) -> list[Connection]:
@@ -178,21 +178,6 @@ class _Call(msgspec.Struct, gc=False):
 
 
 _CALL = msgspec.json.Decoder(_Call)
-
-
-def _check(config: FeedConfig) -> None:
-    """Raises ConfigError for a stream, a poll or a URL that does not fit."""
-    for key, kind, names, allowed in (
-        ("streams", "stream", config.streams, tuple(_CHANNELS)),
-        ("every", "poll", list(config.every), _POLLS),
-    ):
-        for name in names:
-            if name not in allowed:
-                text = f"feeds.gate.{key}: no {kind} {name!r}; allowed: {', '.join(allowed)}"
-                raise ConfigError(text)
-    for key in ("usdt", "rest"):
-        if key not in config.urls:
-            raise ConfigError(f"feeds.gate.urls.{key}: missing; add it")
 
 
 def _call(channel: str, event: str | None = None, payload: list[str] | None = None) -> str:

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from engine.config import ConfigError, FeedConfig
+from engine.config import FeedConfig
 from engine.feeds.feed import Connection, DecodeError, Poll, Request
 from engine.feeds.hyperliquid import wire
 from engine.feeds.hyperliquid.decode import COIN, HOUR, Decoder, as_symbol
 from engine.feeds.parse import MS, UNUSABLE
+from engine.feeds.wanted import wanted_streams, wanted_urls
 from engine.instruments import Instrument
 
 # Hours of funding history a request: what a first bias needs, then the rest of 30 days.
@@ -41,8 +42,8 @@ class Hyperliquid(Decoder):
     def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
         super().__init__()
         self.compression = config.compression
-        self._streams = _wanted(config)
-        self._urls = _urls(config)
+        self._streams = wanted_streams("hyperliquid", config, _CHANNELS)
+        self._urls = wanted_urls("hyperliquid", config, ("ws", "rest"))
         self._backfill = config.backfill
         self._symbols = [instrument.id for instrument in instruments]
         self._coins: dict[str, str] = {}
@@ -148,22 +149,6 @@ class Hyperliquid(Decoder):
     def _info(self, purpose: str, weight: int, symbol: str | None, **body: int | str) -> Request:
         url = f"{self._urls['rest']}/info"
         return Request(url=url, weight=weight, purpose=purpose, symbol=symbol, body=_json(body))
-
-
-def _wanted(config: FeedConfig) -> frozenset[str]:
-    """The channels to subscribe; all when the config names none."""
-    for name in config.streams:
-        if name not in _CHANNELS:
-            allowed = ", ".join(_CHANNELS)
-            raise ConfigError(f"feeds.hyperliquid.streams: no stream {name!r}; allowed: {allowed}")
-    return frozenset(config.streams or _CHANNELS)
-
-
-def _urls(config: FeedConfig) -> dict[str, str]:
-    for key in ("ws", "rest"):
-        if key not in config.urls:
-            raise ConfigError(f"feeds.hyperliquid.urls.{key}: missing; add it")
-    return {key: url.rstrip("/") for key, url in config.urls.items()}
 
 
 def _json(frame: object) -> str:

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from engine.config import ConfigError, FeedConfig
+from engine.config import FeedConfig
 from engine.feeds.feed import Connection, DecodeError, Poll, Request
 from engine.feeds.okx import wire
 from engine.feeds.okx.answers import INTEREST, RATIOS, TAKER, rows_of
 from engine.feeds.okx.decode import Decoder
 from engine.feeds.parse import MS, UNUSABLE, convert
+from engine.feeds.wanted import wanted_polls, wanted_streams, wanted_urls
 from engine.instruments import Instrument
 
 SYMBOLS = 30  # deep books a connection, as the venue advises
@@ -51,9 +52,9 @@ class Okx(Decoder):
     def __init__(self, config: FeedConfig, instruments: Sequence[Instrument]) -> None:
         super().__init__(frozenset(instrument.id for instrument in instruments))
         self.compression = config.compression
-        self._streams = _wanted(config)
-        self._urls = _urls(config)
-        self._every = _every(config)
+        self._streams = wanted_streams("okx", config, _STREAMS)
+        self._urls = wanted_urls("okx", config, ("public", "rest"))
+        self._every = wanted_polls("okx", config, ("ratios",))
         self._backfill = config.backfill
         self._symbols = [instrument.id for instrument in instruments]
         self._listed: frozenset[str] | None = None
@@ -192,26 +193,3 @@ def _arg(channel: str, symbol: str) -> dict[str, str]:
 
 def _command(op: str, args: list[dict[str, str]]) -> str:
     return msgspec.json.encode({"op": op, "args": args}).decode()
-
-
-def _wanted(config: FeedConfig) -> tuple[str, ...]:
-    """The channels to subscribe; all when the config names none."""
-    for name in config.streams:
-        if name not in _STREAMS:
-            allowed = ", ".join(_STREAMS)
-            raise ConfigError(f"feeds.okx.streams: no stream {name!r}; allowed: {allowed}")
-    return tuple(c for c in _STREAMS if not config.streams or c in config.streams)
-
-
-def _urls(config: FeedConfig) -> dict[str, str]:
-    for key in ("public", "rest"):
-        if key not in config.urls:
-            raise ConfigError(f"feeds.okx.urls.{key}: missing; add it")
-    return {key: url.rstrip("/") for key, url in config.urls.items()}
-
-
-def _every(config: FeedConfig) -> dict[str, float]:
-    for name in config.every:
-        if name != "ratios":
-            raise ConfigError(f"feeds.okx.every: no poll {name!r}; allowed: ratios")
-    return config.every
