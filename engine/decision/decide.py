@@ -1,6 +1,6 @@
 """One engine step: cards over the view, scores, and each mode's decision on its own cycle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from engine.clock import NS
 from engine.config import MODES, Config
 from engine.decision import composite, context, ladder
 from engine.decision.composite import Composition, Weights
-from engine.decision.normalise import Lanes, Normaliser
+from engine.decision.normalise import Lanes, Normaliser, Places
 from engine.decision.second import SecondPass
 from engine.decision.timeframes import STEPS, Readings, read, scores
 from engine.market.view import WINDOWS, Array, View
@@ -81,6 +81,9 @@ class Decider:
         self._words: dict[str, tuple[str, ...]] = dict.fromkeys(MODES, nobody)
         self.readings: dict[str, Readings] = {}
         self.raw: Array = np.full((len(WINDOWS), len(self.cards), len(self.symbols)), np.nan)
+        self._backfilled = _chosen(self.cards, lambda c: set(c.needs) <= BACKFILLED)
+        self._first = _chosen(self.cards, lambda c: not c.second)
+        self._gates = _Gates(self.cards)
         self._level = np.array([card.level for card in self.cards], dtype=bool)
         self._market_wide = np.array([card.scope == "market" for card in self.cards], dtype=bool)
 
@@ -124,24 +127,27 @@ class Decider:
         return Normaliser(self.lanes, self.cards, len(self.symbols))
 
     def warm(self, normaliser: Normaliser, view: View, seconds: float) -> None:
-        """Show it the candle-fed cards of a past instant; decides nothing."""
-        raw = self._compute(view, [set(card.needs) <= BACKFILLED for card in self.cards])
-        places = np.array([WINDOWS.index(w) for w in view.windows])
-        normaliser.update(raw, view.now, seconds, places)
+        """Show it the candle-fed cards of a past instant, one window; decides nothing."""
+        (window,) = view.windows
+        raw = self._compute(view, self._backfilled)[0, self._backfilled]
+        place = WINDOWS.index(window)
+        normaliser.update_window(place, self._backfilled, raw, view.now, seconds)
 
     def step(self, view: View, ages: Mapping[str, Array]) -> list[Decision]:
         """Take one step; returns the decisions that were due, shortest mode first.
 
         `ages`: input -> seconds since its last data per symbol, NaN where there was none.
         """
-        self.raw = self._compute(view, [not card.second for card in self.cards])
-        first = self.normaliser.update(self.raw, view.now, STEP_S)
+        self.raw = self._compute(view, self._first)
+        by_lane = scores(self.normaliser.update(self.raw, view.now, STEP_S))
         fresh = self._freshness(ages)
-        self._read(scores(first), fresh)
-        own = self.second.lanes(view, self.readings, self.weights)
+        self._read(by_lane, fresh)
+        second = self.second
+        own = second.lanes(view, self.readings, self.weights)
         self._second_raw = own
-        again = self.normaliser.update_lanes(own, view.now, STEP_S)
-        self._read(scores(np.where(np.isnan(again), first, again)), fresh)
+        again = self.normaliser.update_cards(second.cards, own, view.now, STEP_S)
+        by_lane[:, second.cards] = scores(again)
+        self._read(by_lane, fresh)
         if self._market_wide.any():
             self.beta = _beta(view)
         made = []
@@ -161,9 +167,10 @@ class Decider:
     def raw_of(self, mode: str) -> Array:
         """The step's measures as that mode reads them, (windows, cards, symbols)."""
         lanes = self.lanes.slices[MODES.index(mode)]
-        own = np.full_like(self.raw, np.nan)
-        own[self.lanes.window[lanes]] = self._second_raw[lanes]
-        return np.where(np.isnan(own), self.raw, own)
+        out = self.raw.copy()
+        windows = np.array(self.lanes.window[lanes])
+        out[windows[:, None], self.second.cards] = self._second_raw[lanes]
+        return out
 
     def table(self, mode: str) -> Weights:
         """The mode's weights, those of market-wide cards by each symbol's beta to BTC."""
@@ -179,12 +186,12 @@ class Decider:
         first = composite.enough(readings.score, table, rules.min_cards, rules.min_coverage)
         return np.where(begun, on_cycle, first)
 
-    def _compute(self, view: View, wanted: Sequence[bool]) -> Array:
+    def _compute(self, view: View, chosen: Places) -> Array:
+        """Raw measures of the chosen cards, (windows, cards, symbols); NaN for the others."""
         out = np.full((len(view.windows), len(self.cards), len(self.symbols)), np.nan)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            for place, (card, use) in enumerate(zip(self.cards, wanted, strict=True)):
-                if use and not card.second:
-                    out[:, place] = card.compute(view)
+            for place in chosen:
+                out[:, place] = self.cards[place].compute(view)
         out[~(np.abs(out) < HUGE)] = np.nan
         return out
 
@@ -192,17 +199,12 @@ class Decider:
         """1 up to the input's silence limit, falling to 0 at three times it; least of its needs."""
         limits = self.config.freshness
         unknown = np.full(len(self.symbols), np.nan)
-        fresh = {}
-        for need in {need for card in self.cards for need in _gates(card)} - ALWAYS:
+        fresh = np.ones((len(self._gates.needs) + 1, len(self.symbols)))
+        for place, need in enumerate(self._gates.needs):
             limit = limits.get(need.removeprefix(f"{VENUES}:"), 60.0)
             value = np.clip((3 * limit - ages.get(need, unknown)) / (2 * limit), 0.0, 1.0)
-            fresh[need] = np.nan_to_num(value)
-        always = np.ones(len(self.symbols))
-        return np.where(
-            self.can_have,
-            [np.min([fresh.get(n, always) for n in _gates(card)], axis=0) for card in self.cards],
-            0.0,
-        )
+            fresh[place] = np.nan_to_num(value)
+        return np.where(self.can_have, fresh[self._gates.of_card].min(axis=1), 0.0)
 
     def _decide(self, mode: str, readings: Readings, weights: Array, due: Mask,
                 view: View) -> Decision:  # fmt: skip
@@ -235,11 +237,7 @@ class Decider:
             agreement=agreement,
             windows=side,
             decision=words,
-            state=tuple(
-                "NOT_AVAILABLE" if np.isnan(b) else ladder.state(float(b), bool(c),
-                                                                 rules.state_cuts)
-                for b, c in zip(parts.bias, conflicted, strict=True)
-            ),
+            state=tuple(ladder.states(parts.bias, conflicted, rules.state_cuts)),
             category_state=_category_states(parts, rules.state_cuts),
         )  # fmt: skip
 
@@ -249,11 +247,30 @@ def _is_own(card: Card) -> bool:
     return card.scope != "market" and not card.second and set(card.needs) != {"calendar"}
 
 
-def _gates(card: Card) -> tuple[str, ...]:
-    """The inputs whose age gates a card: of several venues, the second freshest counts."""
-    if VENUES not in card.needs:
-        return card.needs
-    return tuple(f"{VENUES}:{need}" for need in card.needs if need != VENUES)
+class _Gates:
+    """The inputs whose age gates each card: of several venues, the second freshest counts.
+
+    `of_card` (cards, most needs of a card): places in `needs`; the place after the last one
+    stands for what is always fresh.
+    """
+
+    def __init__(self, cards: Sequence[Card]) -> None:
+        own = [self._needs(card) for card in cards]
+        self.needs = sorted({need for needs in own for need in needs} - ALWAYS)
+        place = {need: n for n, need in enumerate(self.needs)}
+        self.of_card = np.full((len(cards), max(map(len, own), default=1)), len(place))
+        for row, needs in zip(self.of_card, own, strict=True):
+            row[: len(needs)] = [place.get(need, len(place)) for need in needs]
+
+    @staticmethod
+    def _needs(card: Card) -> tuple[str, ...]:
+        if VENUES not in card.needs:
+            return card.needs
+        return tuple(f"{VENUES}:{need}" for need in card.needs if need != VENUES)
+
+
+def _chosen(cards: Sequence[Card], which: Callable[[Card], bool]) -> Places:
+    return np.array([n for n, card in enumerate(cards) if which(card)], dtype=np.int64)
 
 
 def _beta(view: View) -> Array:
@@ -264,12 +281,5 @@ def _beta(view: View) -> Array:
 
 def _category_states(parts: Composition, cuts: tuple[float, float]) -> tuple[tuple[str, ...], ...]:
     """State of each category for each symbol, [category][symbol]."""
-    rows = zip(parts.category_score, parts.category_conflicted, strict=True)
-    return tuple(
-        tuple(
-            "NOT_AVAILABLE" if np.isnan(score) else ladder.state(100 * float(score), bool(torn),
-                                                                 cuts)
-            for score, torn in zip(*row, strict=True)
-        )
-        for row in rows
-    )  # fmt: skip
+    found = ladder.states(100 * parts.category_score, parts.category_conflicted, cuts)
+    return tuple(map(tuple, found))

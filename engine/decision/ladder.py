@@ -1,21 +1,28 @@
 """From a bias to a word: states by score, and the decision ladder with its hysteresis."""
 
 from math import isnan
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+NOT_AVAILABLE = "NOT_AVAILABLE"
 STATES = ("NEUTRAL", "BULLISH", "BEARISH", "STRONG_BULLISH", "STRONG_BEARISH", "CONFLICTED")
 RUNGS = ("WAIT", "LEAN", "", "STRONG")
+_WORDS = np.array([*STATES, NOT_AVAILABLE], dtype=object)
 WAIT = RUNGS[0]
 CAPPED = 1
 
 
-def state(score: float, conflicted: bool, cuts: tuple[float, float]) -> str:
-    """State of a score on the -100..+100 scale."""
-    if conflicted:
-        return "CONFLICTED"
-    if abs(score) < cuts[0]:
-        return "NEUTRAL"
-    side = "BULLISH" if score > 0 else "BEARISH"
-    return f"STRONG_{side}" if abs(score) >= cuts[1] else side
+def states(scores: NDArray[np.float64], conflicted: NDArray[np.bool_],
+           cuts: tuple[float, float]) -> list[Any]:  # fmt: skip
+    """States of scores on the -100..+100 scale, as a list of the same shape; NaN: not available."""
+    size = np.abs(scores)
+    level = np.where(size >= cuts[1], 3, np.where(size >= cuts[0], 1, 0))
+    place = np.where(level > 0, level + (scores < 0), 0)
+    place = np.where(conflicted, 5, place)
+    out: list[Any] = _WORDS[np.where(np.isnan(scores), 6, place)].tolist()
+    return out
 
 
 def climb(bias: float, before: str, ladder: tuple[float, float, float], hysteresis: float,

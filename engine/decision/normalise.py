@@ -15,6 +15,7 @@ from engine.market.view import WINDOWS, Array
 
 MIN_WINDOWS = 30
 TINY = 1e-12
+Places = NDArray[np.int64]
 PLACE = {window.name: n for n, window in enumerate(WINDOWS)}
 
 
@@ -67,60 +68,69 @@ class Normaliser:
         self._fixed = np.array([c.scale == "fixed" for c in cards])[:, None]
         self._unit = np.array([c.unit for c in cards])[:, None]
 
-    def update(self, raw: Array, now: int, seconds: float,
-               windows: NDArray[np.int64] | None = None) -> Array:  # fmt: skip
+    def update(self, raw: Array, now: int, seconds: float) -> Array:
         """Take in (windows, cards, symbols) seen at `now`, `seconds` after the ones before.
 
-        `windows`: which windows the first axis holds, all of them when None. Returns
-        (lanes, cards, symbols) normalised values, NaN for lanes without a value.
+        Returns (lanes, cards, symbols) normalised values, NaN for lanes without a value.
         """
-        at = np.full(len(WINDOWS), -1)
-        at[np.arange(len(WINDOWS)) if windows is None else windows] = np.arange(len(raw))
-        place = at[self.lanes.window]
-        x = np.where((place >= 0)[:, None, None], raw[place], np.nan)
-        return self.update_lanes(x, now, seconds)
+        return self._take(slice(None), slice(None), raw[self.lanes.window], now, seconds)
 
-    def update_lanes(self, x: Array, now: int, seconds: float) -> Array:
-        """The same from (lanes, cards, symbols); what is NaN changes nothing."""
-        x = np.where(self.lanes.exists[:, :, None], x, np.nan)
+    def update_window(self, window: int, cards: Places, raw: Array, now: int,
+                      seconds: float) -> None:  # fmt: skip
+        """Take in some cards of one window alone, (cards given, symbols)."""
+        lanes = np.flatnonzero(np.array(self.lanes.window) == window)
+        if len(lanes):
+            x = np.broadcast_to(raw, (len(lanes), *raw.shape))
+            self._take(lanes[:, None], cards, x, now, seconds)
+
+    def update_cards(self, cards: Places, x: Array, now: int, seconds: float) -> Array:
+        """Take in some cards, by lane, (lanes, cards given, symbols); returns them normalised."""
+        return self._take(slice(None), cards, x, now, seconds)
+
+    def _take(self, lanes: Places | slice, cards: Places | slice, x: Array, now: int,
+              seconds: float) -> Array:  # fmt: skip
+        """What is NaN changes nothing."""
+        at = lanes, cards
+        x = np.where(self.lanes.exists[at][..., None], x, np.nan)
         known = ~np.isnan(x)
         value = np.where(known, x, 0.0)
-        tau = self.lanes.look_back[:, :, None] / 2
-        gap = np.where(self._last > 0, np.maximum(now - self._last, 0) / NS, 0.0)
-        decay = np.where(known, np.exp(-gap / tau), 1.0)
+        look_back, last = self.lanes.look_back[at][..., None], self._last[at]
+        gap = np.where(last > 0, np.maximum(now - last, 0) / NS, 0.0)
+        decay = np.where(known, np.exp(-2 * gap / look_back), 1.0)
         fresh = np.where(known, seconds, 0.0)
-        self._weight = self._weight * decay + fresh
-        self._sum = self._sum * decay + fresh * value
-        self._square = self._square * decay + fresh * value * value
-        self._last = np.where(known, now, self._last)
-        self.seen = np.minimum(self.seen + fresh, self.lanes.look_back[:, :, None])
-        return self._normalise(x)
+        self._weight[at] = self._weight[at] * decay + fresh
+        self._sum[at] = self._sum[at] * decay + fresh * value
+        self._square[at] = self._square[at] * decay + fresh * value * value
+        self._last[at] = np.where(known, now, last)
+        self.seen[at] = np.minimum(self.seen[at] + fresh, look_back)
+        return self._normalise(x, lanes, cards)
 
-    def _normalise(self, x: Array) -> Array:
-        weight, total, square = self._with_past()
+    def _normalise(self, x: Array, lanes: Places | slice, cards: Places | slice) -> Array:
+        weight, total, square = self._with_past((lanes, cards))
         weight = np.maximum(weight, TINY)
         mean = total / weight
-        centre = np.where(self._centred, mean, 0.0)
+        centre = np.where(self._centred[cards], mean, 0.0)
         spread = square / weight - centre * (2 * mean - centre)
+        fixed = self._fixed[cards]
         # Rounding leaves a residue of the mean square; below it there is no scale to speak of.
-        usable = self._fixed | (spread > 1e-12 * square / weight)
-        scale = np.where(self._fixed, self._unit, np.sqrt(np.maximum(spread, 0.0)))
-        offset = np.where(self._fixed, x, x - centre)
+        usable = fixed | (spread > 1e-12 * square / weight)
+        scale = np.where(fixed, self._unit[cards], np.sqrt(np.maximum(spread, 0.0)))
+        offset = np.where(fixed, x, x - centre)
         flat = np.where(np.isnan(x), np.nan, 0.0)
         out: Array = np.where(usable, offset / np.where(usable, scale, 1.0), flat)
         return out
 
-    def _with_past(self) -> tuple[Array, Array, Array]:
+    def _with_past(self, at: tuple[Places | slice, Places | slice]) -> tuple[Array, Array, Array]:
         past = self.past
         if past is None:
-            return self._weight, self._sum, self._square
-        gap = np.maximum(self._last - past._last, 0) / NS
-        both = (self._last > 0) & (past._last > 0)
-        decay = np.where(both, np.exp(-gap / (self.lanes.look_back[:, :, None] / 2)), 1.0)
+            return self._weight[at], self._sum[at], self._square[at]
+        gap = np.maximum(self._last[at] - past._last[at], 0) / NS
+        both = (self._last[at] > 0) & (past._last[at] > 0)
+        decay = np.where(both, np.exp(-2 * gap / self.lanes.look_back[at][..., None]), 1.0)
         return (
-            self._weight + decay * past._weight,
-            self._sum + decay * past._sum,
-            self._square + decay * past._square,
+            self._weight[at] + decay * past._weight[at],
+            self._sum[at] + decay * past._sum[at],
+            self._square[at] + decay * past._square[at],
         )
 
     def sufficiency(self) -> Array:

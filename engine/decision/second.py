@@ -20,6 +20,8 @@ KEPT = 86_400 // 10 + 1
 class SecondPass:
     """Shows the first pass to the cards that read it.
 
+    `cards`: places of the second-pass cards in the catalogue.
+
     Breadth, the share of cards bullish minus the share bearish, is kept for a day of steps.
     """
 
@@ -27,21 +29,21 @@ class SecondPass:
         self._lanes = lanes
         self._cards = tuple(cards)
         self._chosen = [n for n, card in enumerate(cards) if not card.second]
-        self._second = [n for n, card in enumerate(cards) if card.second]
+        self.cards = np.array([n for n, card in enumerate(cards) if card.second], dtype=np.int64)
         self._breadth = np.full((KEPT, len(MODES), symbols), np.nan)
         self._step = np.full(KEPT, -1, dtype=np.int64)
 
     def lanes(self, view: View, readings: Mapping[str, Readings],
               weights: Mapping[str, Weights]) -> Array:  # fmt: skip
-        """Raw measures of the second pass by (lane, card, symbol), NaN for all other cards."""
+        """Raw measures of the second pass by (lane, one of `cards`, symbol)."""
         symbols = self._breadth.shape[2]
-        out = np.full((len(self._lanes.window), len(self._cards), symbols), np.nan)
-        if not self._second:
+        out = np.full((len(self._lanes.window), len(self.cards), symbols), np.nan)
+        if not len(self.cards):
             return out
         seen = replace(view, first=self._first(view, readings, weights))
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            for place in self._second:
-                found = self._cards[place].compute(seen)
+            for place, card in enumerate(self.cards):
+                found = self._cards[card].compute(seen)
                 out[:, place] = found[self._lanes.mode, self._lanes.window]
         return out
 

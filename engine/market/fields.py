@@ -83,7 +83,12 @@ BOOK = {
     "ask_walls": 1.0,
 }
 
-LIVE = {**TAPE, **BOOK}
+# What bars have of the live rings comes first, so that reading it touches nothing else.
+IN_BARS = (
+    *("long_liq", "short_liq", "long_swept", "short_swept", "taped"),
+    *("samples", "bid_50", "ask_50"),
+)
+LIVE = {**dict.fromkeys(IN_BARS, 0.0), **TAPE, **BOOK}
 FLOW_AT = {name: place for place, name in enumerate(FLOW)}
 LIVE_AT = {name: place for place, name in enumerate(LIVE)}
 BOOK_AT = {name: LIVE_AT[name] for name in BOOK}

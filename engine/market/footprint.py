@@ -89,7 +89,7 @@ class Footprints:
             empty = np.full((len(windows), LEVELS, step.shape[1]), np.nan)
             unplaced = np.full(step.shape, np.nan)
             return Footprint(buy=empty, sell=empty, step=step, floor=unplaced, late=empty)
-        flow = self._flow[:, chosen].sum(axis=2)
+        flow, newest = self._summed(chosen)
         unknown = np.isnan(log_price) | np.isnan(tape)
         centre = np.floor(np.where(unknown, 0.0, log_price) / step).astype(np.int64)
         level = centre[..., None] + np.arange(-LEVELS // 2, LEVELS // 2)
@@ -98,15 +98,18 @@ class Footprints:
         out = np.where(known, np.take_along_axis(flow, np.stack([place, place]), axis=-1), 0.0)
         out = np.where(unknown[..., None], np.nan, out)
         buy, sell = out.swapaxes(-1, -2)
-        late = np.where(known, np.take_along_axis(self._late(chosen), place, axis=-1), 0.0)
+        late = np.where(known, np.take_along_axis(newest, place, axis=-1), 0.0)
         late = np.where(unknown[..., None], np.nan, late).swapaxes(-1, -2)
         floor = np.where(unknown, np.nan, (centre - LEVELS // 2) * step)
         return Footprint(buy=buy, sell=sell, step=step, floor=floor, late=late)
 
-    def _late(self, chosen: list[int]) -> Array:
-        """Notional of both sides in the newest half of each window's slots, (W, S, levels)."""
-        out = np.empty((len(chosen), *self._flow.shape[3:]))
-        for place, w in enumerate(chosen):
-            newest = (self._slot[w] - np.arange(SLOTS // 2)) % SLOTS
-            out[place] = self._flow[:, w, newest].sum(axis=(0, 1))
-        return out
+    def _summed(self, chosen: list[int]) -> tuple[Array, Array]:
+        """(sides, W, S, levels) of all slots; (W, S, levels) of both sides, the newest half."""
+        _, _, slots, symbols, levels = self._flow.shape
+        weights = np.ones((len(chosen), 2, slots))
+        age = (self._slot[chosen, None] - np.arange(slots)) % slots
+        weights[:, 1] = age < slots // 2
+        flow = self._flow if len(chosen) == len(WINDOWS) else self._flow[:, chosen]
+        sums = weights @ flow.reshape(2, len(chosen), slots, symbols * levels)
+        sums = sums.reshape(2, len(chosen), 2, symbols, levels)
+        return sums[:, :, 0], sums[0, :, 1] + sums[1, :, 1]

@@ -1,6 +1,6 @@
 """The rings of all resolutions together, and the cells that views are made of."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from engine.market.fields import (
     BY_SIZE,
     FLOW,
     FLOW_AT,
+    IN_BARS,
     LIVE,
     LIVE_AT,
     SAMPLED,
@@ -21,7 +22,7 @@ from engine.market.fields import (
 )
 from engine.market.rings import Prices, Series, Totals, to_quanta
 from engine.market.series import Published
-from engine.market.view import BARS, HISTORY, Array, Cells, Window
+from engine.market.view import BARS, HISTORY, Array, Bars, Cells, Window
 
 Index = NDArray[np.int64]
 
@@ -31,7 +32,8 @@ LIVE_KEPT = {1: 640, 10: 2200, 60: 4400}
 # The ring a window's bars come from, and the one its whole windows come from.
 BAR_RING = {1: 1, 10: 10, 30: 10, 300: 60, 900: 60, 3600: 60}
 SPAN_RING = {10: 1, 60: 10, 300: 10, 3600: 60, 14400: 60, 86400: 60}
-# Field -> place in the table of a stretch; the table's order is that of Cells.
+# Field -> place in the table of a stretch; the table's order is that of Cells, which begins with
+# what bars have.
 AT = {name: place for place, name in enumerate(Cells.__dataclass_fields__)}
 OHLC = slice(AT["open"], AT["close"] + 1)
 CANDLE = [AT[n] for n in ("open", "high", "low", "close", "vwap", "buy", "sell", "covered")]
@@ -43,22 +45,41 @@ def _places(names: Iterable[str]) -> list[tuple[int, int]]:
 
 
 FLOW_QUANTA, LIVE_QUANTA = quanta(FLOW)[:, None], quanta(LIVE)[:, None]
-COUNTS = _places(n for n in TAPE if n not in (*BY_SIZE, *SECONDS))
-SIZED = _places(BY_SIZE)
-MEANS = _places(SAMPLED)
-SUMS = _places(n for n in BOOK if n in AT and n not in SAMPLED and n not in WALLED)
+
+
+class Columns:
+    """Where a table's fields stand in the live rings, by how they become known.
+
+    `live`: how many of the live rings' fields the table reads, from the first on.
+    """
+
+    def __init__(self, kind: type[Bars]) -> None:
+        names = [name for name in kind.__dataclass_fields__ if name in LIVE]
+        self.fields = len(kind.__dataclass_fields__)
+        self.live = len(IN_BARS) if kind is Bars else len(LIVE)
+        self.counts = _places(n for n in names if n in TAPE and n not in (*BY_SIZE, *SECONDS))
+        self.sized = _places(n for n in names if n in BY_SIZE)
+        self.means = _places(n for n in names if n in SAMPLED)
+        self.sums = _places(n for n in names if n in BOOK and n not in (*SAMPLED, *WALLED))
+        self.walls = [name for name in ("bid", "ask") if f"{name}_wall_life" in names]
+
+
 HOUR = 3600.0
-# Published series of the reference venue, and the seconds for which a value of each is good.
+# Published series of the reference venue, and the seconds for which a value of each is good;
+# those that bars have come first.
 STANDS = {
-    "taker_ratio": 2 * HOUR,
-    "top_accounts": 2 * HOUR,
-    "top_positions": 2 * HOUR,
-    "global_accounts": 2 * HOUR,
     "oi": HOUR,
     "funding": 9 * HOUR,
     "mark": 60.0,
     "index": 60.0,
+    "taker_ratio": 2 * HOUR,
+    "top_accounts": 2 * HOUR,
+    "top_positions": 2 * HOUR,
+    "global_accounts": 2 * HOUR,
 }
+BAR_COLUMNS, SPAN_COLUMNS = Columns(Bars), Columns(Cells)
+BAR_SERIES = [AT[name] for name in STANDS if name in Bars.__dataclass_fields__]
+SPAN_SERIES = [AT[name] for name in STANDS]
 
 
 class History:
@@ -130,57 +151,60 @@ class History:
         if not np.isnan(ohlc).any() and not np.isnan(flow).any():
             self.set_candles(3600, symbol, np.array([hour]), ohlc[:, None], flow[:, None])
 
-    def cells(self, now: int, windows: tuple[Window, ...]) -> tuple[Cells, Cells]:
+    def cells(self, now: int, windows: tuple[Window, ...]) -> tuple[Bars, Cells]:
         """(bars, spans) as of `now`; in the past, up to the last whole cell of each ring."""
-        bars = self._table(now, windows, BARS, self._bars)
-        spans = self._table(now, windows, HISTORY, self._spans)
-        places = [AT[name] for name in self.series.names]
-        bars[places], spans[places] = (
-            self.series.bars(now, windows),
-            self.series.spans(now, windows),
-        )
-        return Cells(*bars), Cells(*spans)
+        bars = self._table(now, windows, BARS, BAR_COLUMNS)
+        spans = self._table(now, windows, HISTORY, SPAN_COLUMNS)
+        bars[BAR_SERIES] = self.series.bars(now, windows, len(BAR_SERIES))
+        spans[SPAN_SERIES] = self.series.spans(now, windows)
+        return Bars(*bars), Cells(*spans)
 
     def _table(self, now: int, windows: tuple[Window, ...], count: int,
-               fill: Callable[[Array, int, Window], None]) -> Array:  # fmt: skip
+               columns: Columns) -> Array:  # fmt: skip
         """One (windows, count, symbols) array a field; what no ring holds is NaN."""
-        table = np.full((len(AT), len(windows), count, self.symbols), np.nan)
-        for place, window in enumerate(windows):
-            fill(table[:, place], now, window)
+        table = np.full((columns.fields, len(windows), count, self.symbols), np.nan)
+        bars = columns is BAR_COLUMNS
+        rings = [BAR_RING[w.bar] if bars else SPAN_RING[w.span] for w in windows]
+        for ring in sorted(set(rings)):
+            first, last = rings.index(ring), len(rings) - rings[::-1].index(ring)
+            lengths = [w.bar if bars else w.span for w in windows[first:last]]
+            fill = self._bars if bars else self._spans
+            fill(table[:, first:last], now, ring, np.array(lengths))
         return table
 
-    def _bars(self, out: Array, now: int, window: Window) -> None:
-        ring = BAR_RING[window.bar]
-        each = window.bar // ring
-        self._read(out, ring, self._ends(now, ring, each, BARS), each, 0.5)
+    def _bars(self, out: Array, now: int, ring: int, seconds: Index) -> None:
+        each = seconds // ring
+        ends = self._ends(now, ring, each, BARS)
+        self._read(out, ring, ends, each, np.full(len(each), 0.5), BAR_COLUMNS)
 
-    def _spans(self, out: Array, now: int, window: Window) -> None:
-        need = 0.999 if window.span <= 60 else 0.5
-        ring = SPAN_RING[window.span]
-        each = window.span // ring
-        self._read(out, ring, self._ends(now, ring, each, HISTORY), each, need)
+    def _spans(self, out: Array, now: int, ring: int, seconds: Index) -> None:
+        need = np.where(seconds <= 60, 0.999, 0.5)
+        each = seconds // ring
+        self._read(out, ring, self._ends(now, ring, each, HISTORY), each, need, SPAN_COLUMNS)
         if ring == 10:
-            minutes = window.span // 60
-            self._fill(out, 60, self._ends(now, 60, minutes, HISTORY), minutes, need)
-        elif window.span > 3600:
+            by = seconds >= 60
+            minutes = seconds[by] // 60
+            self._fill(out[:, by.argmax() :], 60, self._ends(now, 60, minutes, HISTORY), minutes,
+                       need[by])  # fmt: skip
+        elif (by := seconds > 3600).any():
             # Windows before the current one come from whole hours, which reach 180 days back.
-            hours = window.span // 3600
-            out[OHLC, :-1] = np.nan
-            ends = now // (3600 * NS) - hours * np.arange(HISTORY - 1, 0, -1)
-            self._fill(out[:, :-1], 3600, ends, hours, need)
+            hours, part = seconds[by] // 3600, out[:, by.argmax() :, :-1]
+            part[OHLC] = np.nan
+            ends = now // (3600 * NS) - hours[:, None] * np.arange(HISTORY - 1, 0, -1)
+            self._fill(part, 3600, ends, hours, need[by])
 
-    def _fill(self, out: Array, ring: int, ends: Index, each: int, need: float) -> None:
+    def _fill(self, out: Array, ring: int, ends: Index, each: Index, need: Array) -> None:
         """Where the fine ring knows no price, take what candles told a coarser one."""
-        missing = np.isnan(out[AT["close"]])
+        missing = np.isnan(out[AT["close"], : len(each)])
         if not missing.any():
             return
-        coarse = np.full_like(out, np.nan)
+        coarse = np.full((max(CANDLE) + 1, *missing.shape), np.nan)
         self._read_candles(coarse, ring, ends, each, need)
         missing &= ~np.isnan(coarse[AT["close"]])
         for place in CANDLE:
             np.copyto(out[place], coarse[place], where=missing)
 
-    def _ends(self, now: int, ring: int, each: int, count: int) -> Index:
+    def _ends(self, now: int, ring: int, each: Index, count: int) -> Index:
         """Exclusive ends, in ring cells, of `count` consecutive stretches of `each`, up to now.
 
         The cell that `now` falls into counts while it is the newest; later, what it holds is
@@ -188,55 +212,68 @@ class History:
         """
         present = self.prices[1].head <= (now - 1) // NS
         last = -(-now // (ring * NS)) if present else now // (ring * NS)
-        return last - each * np.arange(count - 1, -1, -1)
+        out: Index = last - each[:, None] * np.arange(count - 1, -1, -1)
+        return out
 
-    def _read(self, out: Array, ring: int, ends: Index, each: int, need: float) -> None:
-        """Every field of the stretches of `each` ring cells before each end, (fields, ends, S)."""
+    def _read(self, out: Array, ring: int, ends: Index, each: Index, need: Array,
+              columns: Columns) -> None:  # fmt: skip
+        """Every field of the stretches of `each` (W,) ring cells before each end (W, n).
+
+        `out` (fields, W, n, S); `need` (W,): share of a stretch without which it is not known.
+        """
         self._read_candles(out, ring, ends, each, need)
-        self._read_live(out, self.live[ring].sums(ends, each), need, ring * each)
-        out[AT["mid"]] = self._mids(ring, ends)
+        self._read_live(out, ring, ends, each, need, columns)
+        # Log mid of the last second of each stretch; of the newest for one not yet over.
+        seconds = np.minimum(ends * ring - 1, self.prices[1].head)
+        out[AT["mid"]] = np.log(self.mids.read(seconds.ravel())).reshape(*ends.shape, -1)
 
-    def _read_candles(self, out: Array, ring: int, ends: Index, each: int, need: float) -> None:
+    def _read_candles(self, out: Array, ring: int, ends: Index, each: Index,
+                      need: Array) -> None:  # fmt: skip
         """Prices and flow of what is covered well enough to be known."""
-        flow = self.flow[ring].sums(ends, each)
-        covered = flow[:, FLOW_AT["covered"]] / (ring * each)
-        known = covered >= need
+        flow = _sums(self.flow[ring], ends, each)
+        covered = flow[:, :, FLOW_AT["covered"]] / (ring * each)[:, None, None]
+        known = covered >= need[:, None, None]
         out[AT["covered"]] = np.nan_to_num(covered)
-        prices = self.prices[ring].stretches(ends, each)
-        for place in range(4):
-            np.log(prices[:, place], out=out[AT["open"] + place], where=known)
-        buy, sell = flow[:, FLOW_AT["buy"]], flow[:, FLOW_AT["sell"]]
+        for w, length in enumerate(each):
+            prices = self.prices[ring].stretches(ends[w], int(length))
+            for place in range(4):
+                np.log(prices[:, place], out=out[AT["open"] + place, w], where=known[w])
+        buy, sell = flow[:, :, FLOW_AT["buy"]], flow[:, :, FLOW_AT["sell"]]
         np.copyto(out[AT["buy"]], buy, where=known)
         np.copyto(out[AT["sell"]], sell, where=known)
         volume = buy + sell
         traded = known & (volume > 0)
-        above = flow[:, FLOW_AT["vwap"]] / np.where(traded, volume, 1.0)
+        above = flow[:, :, FLOW_AT["vwap"]] / np.where(traded, volume, 1.0)
         out[AT["vwap"]] = np.where(traded, self.log_anchor + above, out[AT["close"]])
 
-    def _read_live(self, out: Array, sums: Array, need: float, seconds: int) -> None:
+    def _read_live(self, out: Array, ring: int, ends: Index, each: Index, need: Array,
+                   columns: Columns) -> None:  # fmt: skip
         """Tape sums and book means, NaN where not enough of the stretch is known."""
-        samples = sums[:, LIVE_AT["samples"]]
+        sums = _sums(self.live[ring], ends, each, columns.live)
+        seconds, need = (ring * each)[:, None, None], need[:, None, None]
+        samples = sums[:, :, LIVE_AT["samples"]]
         out[AT["book_covered"]] = np.nan_to_num(samples / seconds)
         whole = samples / seconds >= need
-        taped = sums[:, LIVE_AT["taped"]] / seconds >= need
-        sized = sums[:, LIVE_AT["sized"]] / seconds >= need
+        taped = sums[:, :, LIVE_AT["taped"]] / seconds >= need
         share = 1.0 / np.where(whole, samples, np.nan)
-        for target, source in COUNTS:
-            np.copyto(out[target], sums[:, source], where=taped)
-        for target, source in SIZED:
-            np.copyto(out[target], sums[:, source], where=sized)
-        for target, source in MEANS:
-            np.multiply(sums[:, source], share, out=out[target])
-        for target, source in SUMS:
-            np.copyto(out[target], sums[:, source], where=whole)
-        for side in ("bid", "ask"):
-            walls = sums[:, LIVE_AT[f"{side}_walls"]]
+        for target, source in columns.counts:
+            np.copyto(out[target], sums[:, :, source], where=taped)
+        for target, source in columns.means:
+            np.multiply(sums[:, :, source], share, out=out[target])
+        for target, source in columns.sums:
+            np.copyto(out[target], sums[:, :, source], where=whole)
+        if columns.sized:
+            sized = sums[:, :, LIVE_AT["sized"]] / seconds >= need
+            for target, source in columns.sized:
+                np.copyto(out[target], sums[:, :, source], where=sized)
+        for side in columns.walls:
+            walls = sums[:, :, LIVE_AT[f"{side}_walls"]]
             walls = np.where(whole & (walls > 0), walls, np.nan)
             for name in (f"{side}_wall_distance", f"{side}_wall_life"):
-                np.divide(sums[:, LIVE_AT[name]], walls, out=out[AT[name]])
+                np.divide(sums[:, :, LIVE_AT[name]], walls, out=out[AT[name]])
 
-    def _mids(self, ring: int, ends: Index) -> Array:
-        """Log mid of the last second of each stretch; of the newest for one not yet over."""
-        seconds = np.minimum(ends * ring - 1, self.prices[1].head)
-        out: Array = np.log(self.mids.read(seconds))
-        return out
+
+def _sums(ring: Totals, ends: Index, each: Index, fields: int | None = None) -> Array:
+    """Totals of `each` (W,) cells before each end (W, n): (W, n, fields, symbols)."""
+    found = ring.sums(ends.ravel(), np.repeat(each, ends.shape[1]), fields)
+    return found.reshape(*ends.shape, *found.shape[1:])

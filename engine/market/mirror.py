@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from typing import TypeVar
 
 from engine.market.view import (
+    Bars,
     Calendar,
     Cells,
     FirstPass,
@@ -23,7 +24,8 @@ _NEGATED = (
     *("taker_ratio", "top_accounts", "top_positions", "global_accounts"),
 )
 _SIDES = (("buy", "sell"), ("buys", "sells"), ("bid", "ask"), ("long", "short"), ("up", "down"))
-Part = TypeVar("Part", Cells, Venues)
+Part = TypeVar("Part", Bars, Cells, Venues)
+Stretches = TypeVar("Stretches", Bars, Cells)
 
 
 def mirror(view: View) -> View:
@@ -56,7 +58,7 @@ def opposite(name: str) -> str:
     return name
 
 
-def _cells(cells: Cells) -> Cells:
+def _cells(cells: Stretches) -> Stretches:
     out = _swapped(cells)
     return replace(out, high=-cells.low, low=-cells.high)
 

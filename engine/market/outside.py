@@ -31,6 +31,13 @@ SERIES: dict[str, tuple[str, float]] = {
     "fear_greed": ("mood", 3 * DAY_S),
     **dict.fromkeys(("dvol", "skew_25d", "put_call_oi", "term_slope"), ("options", 3600.0)),
 }
+# The same for every symbol.
+MARKET_WIDE = frozenset(
+    {
+        *("stablecoin_supply", "dex_volume", "fear_greed", "equity_index_daily", "dollar_index"),
+        *("vix", "yield_10y", "equity_index", "gold"),
+    }
+)
 OPTION_FIELDS = ("dvol", "skew_25d", "put_call_oi", "term_slope")
 HALF_LIFE_S = 7200.0
 NEWS_KEPT_NS = 3 * 86_400 * NS
@@ -43,7 +50,11 @@ class Outside:
 
     def __init__(self, places: Mapping[str, int]) -> None:
         self._places = places
-        self._series: dict[str, Published] = {}
+        stands = {name: seconds for name, (_, seconds) in SERIES.items()}
+        wide = {name: stands[name] for name in stands if name in MARKET_WIDE}
+        self._wide = Published(wide, 1)
+        self._own = Published({n: stands[n] for n in stands if n not in wide}, len(places))
+        self._known: set[str] = set()
         self._news: deque[tuple[int, int, float]] = deque()
         self._cached: tuple[tuple[int, tuple[Window, ...]], dict[str, Array]] = ((0, ()), {})
         self.heard: dict[str, np.ndarray] = {}
@@ -73,15 +84,14 @@ class Outside:
 
     def _put(self, name: str, symbol: str | None, event: Metric | OptionSummary, value: float,
              now: int) -> bool:  # fmt: skip
-        known = SERIES.get(name)
-        place = 0 if symbol is None else self._places.get(symbol)
-        if known is None or place is None or not isfinite(value):
+        known, wide = SERIES.get(name), name in MARKET_WIDE
+        place = self._places.get(symbol or "", 0 if wide else None)
+        if known is None or place is None or wide != (symbol is None) or not isfinite(value):
             return False
-        series = self._series.get(name)
-        if series is None:
-            columns = 1 if symbol is None else len(self._places)
-            series = self._series[name] = Published({name: known[1]}, columns)
-            series.advance(now)
+        if not self._known:
+            self.advance(now)
+        self._known.add(name)
+        series = self._wide if wide else self._own
         if event.history:
             series.put_past(name, place, event.ts, value)
         else:
@@ -95,8 +105,8 @@ class Outside:
 
     def advance(self, end: int) -> None:
         """Settle what came before `end` (ns)."""
-        for series in self._series.values():
-            series.advance(end)
+        self._wide.advance(end)
+        self._own.advance(end)
         while self._news and self._news[0][0] < end - NEWS_KEPT_NS:
             self._news.popleft()
 
@@ -104,12 +114,13 @@ class Outside:
         """Name -> (W, H, S) at the end of each window; read anew once a minute."""
         key = (now // (60 * NS), windows)
         if self._cached[0] != key:
-            shape = (len(windows), -1, len(self._places))
-            found = {name: series.spans(now, windows)[0] for name, series in self._series.items()}
-            self._cached = (
-                key,
-                {n: np.broadcast_to(x, (*x.shape[:2], shape[2])) for n, x in found.items()},
-            )
+            found = {
+                name: np.broadcast_to(x, (*x.shape[:2], len(self._places)))
+                for series in (self._wide, self._own)
+                for name, x in zip(series.names, series.spans(now, windows), strict=True)
+                if name in self._known
+            }
+            self._cached = (key, found)
         return self._cached[1]
 
     def news(self, now: int, windows: Sequence[Window]) -> News:

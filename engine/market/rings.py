@@ -66,17 +66,18 @@ class Totals:
         change[at] = wanted - np.diff(column, axis=0)[at]
         self._cum[rows[1:], :, symbol] = column[1:] + np.cumsum(change, axis=0)
 
-    def sums(self, ends: Index, length: int) -> Array:
+    def sums(self, ends: Index, length: int | Index, fields: int | None = None) -> Array:
         """Totals of the `length` cells before each exclusive end, (ends, fields, symbols).
 
-        NaN for stretches that begin before the ring does; the future of the head is empty.
+        `fields`: only so many of the first ones. NaN for stretches that begin before the ring
+        does; the future of the head is empty.
         """
         last = np.minimum(ends - 1, self.head)
         first = ends - 1 - length
         held = (first > self.head - self.size) & (self.head >= 0)
         # Cells from before the first advance hold zeros: nothing had happened yet.
-        out: Array = self._cum[last % self.size] - self._cum[np.minimum(first, self.head)
-                                                             % self.size]  # fmt: skip
+        until, since = last % self.size, np.minimum(first, self.head) % self.size
+        out: Array = self._cum[until, :fields] - self._cum[since, :fields]
         if not held.all():
             out[~held] = np.nan
         return out

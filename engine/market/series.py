@@ -59,13 +59,15 @@ class Stepped:
         self.values[rows[newer], column] = values[found[newer]]
         self.since[rows[newer], column] = times[found[newer]]
 
-    def read(self, ends: Index) -> tuple[Array, Index]:
-        """(values, times) known at each instant or at the last whole cell before it."""
+    def read(self, ends: Index, columns: int) -> tuple[Array, Index]:
+        """(values, times) of the first columns, at each instant or the last whole cell before."""
         cells = np.minimum(ends // self.cell_ns - 1, self.head)
         held = (cells > self.head - self.size) & (cells >= 0) & (self.head >= 0)
         rows = np.where(held, cells, 0) % self.size
-        values = np.where(held[:, None], self.values[rows], np.nan)
-        return values, np.where(held[:, None], self.since[rows], 0)
+        values, since = self.values[rows, :columns], self.since[rows, :columns]
+        if not held.all():
+            values[~held], since[~held] = np.nan, 0
+        return values, since
 
 
 class Published:
@@ -116,37 +118,45 @@ class Published:
             if times[-1] > self._time[column]:
                 self._value[column], self._time[column] = values[-1], times[-1]
 
-    def spans(self, now: int, windows: Sequence[Window]) -> Array:
-        """(names, W, H, S): the value at the end of each of the last 61 whole windows."""
-        ends = [now - w.span * NS * np.arange(HISTORY - 1, -1, -1) for w in windows]
-        return self._table(ends, [SPAN_RING[w.span] for w in windows])
+    def spans(self, now: int, windows: Sequence[Window], count: int = HISTORY) -> Array:
+        """(names, W, H, S): the value at the end of each of the last `count` whole windows."""
+        ends = [now - w.span * NS * np.arange(count - 1, -1, -1) for w in windows]
+        return self._table(ends, [SPAN_RING[w.span] for w in windows], len(self.names))
 
-    def bars(self, now: int, windows: Sequence[Window]) -> Array:
-        """(names, W, N, S): the value at the end of each of the last 120 bars."""
+    def bars(self, now: int, windows: Sequence[Window], names: int) -> Array:
+        """(names, W, N, S): the first series' value at the end of each of the last 120 bars."""
         ends = [now - w.bar * NS * np.arange(BARS - 1, -1, -1) for w in windows]
-        return self._table(ends, [BAR_RING[w.bar] for w in windows])
+        return self._table(ends, [BAR_RING[w.bar] for w in windows], names)
 
     def at(self, instants: Sequence[int]) -> Array:
         """(names, instants, S): the values known at instants of the past."""
-        return self._shaped(self._known(np.array(instants, dtype=np.int64), 300))
+        known = self._known(np.array(instants, dtype=np.int64), 300, len(self._value))
+        return self._shaped(known)
 
-    def _table(self, ends: list[Index], rings: list[int]) -> Array:
+    def _table(self, ends: list[Index], rings: list[int], names: int) -> Array:
         if self._past:
             self._settle()
-        found = [self._known(e, ring) for e, ring in zip(ends, rings, strict=True)]
+        columns = names * self._symbols
+        found = [self._known(e, ring, columns) for e, ring in zip(ends, rings, strict=True)]
         return np.stack([self._shaped(x) for x in found], axis=1)
 
     def _shaped(self, x: Array) -> Array:
-        return x.reshape(len(x), len(self.names), self._symbols).swapaxes(0, 1)
+        return x.reshape(len(x), -1, self._symbols).swapaxes(0, 1)
 
-    def _known(self, ends: Index, ring: int) -> Array:
+    def _known(self, ends: Index, ring: int, columns: int) -> Array:
         """From the ring asked for, the newest end as finely as it is known, else more coarsely."""
-        out = np.full((len(ends), len(self._value)), np.nan)
-        finest = min(self._rings)
-        for place, which in ((slice(-1, None), finest), (slice(None), ring), (slice(None), 3600)):
-            if which not in self._rings or not np.isnan(out[place]).any():
-                continue
-            values, since = self._rings[which].read(ends[place])
-            standing = ends[place][:, None] - since <= self._stands
-            out[place] = np.where(np.isnan(out[place]) & standing, values, out[place])
+        out = np.full((len(ends), columns), np.nan)
+        for which in (ring, 3600):
+            if which in self._rings and np.isnan(out).any():
+                known = self._standing(which, ends, columns)
+                out = np.where(np.isnan(out), known, out)
+        if ring != (finest := min(self._rings)):
+            newest = self._standing(finest, ends[-1:], columns)[0]
+            out[-1] = np.where(np.isnan(newest), out[-1], newest)
         return out
+
+    def _standing(self, ring: int, ends: Index, columns: int) -> Array:
+        """What is still good at each end."""
+        values, since = self._rings[ring].read(ends, columns)
+        values[ends[:, None] - since > self._stands[:columns]] = np.nan
+        return values

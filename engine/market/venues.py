@@ -137,7 +137,7 @@ class VenueBoard:
                 continue
             flow[:, place] = _sums(venue, now, windows)
             course[place] = venue.course[order]
-            series = venue.oi.spans(now, windows)[0]
+            series = venue.oi.spans(now, windows, 2)[0]
             # Both in today's dollars: a move of the price is no change of the interest.
             price = np.exp(course[place, -1])
             before[place] = series[:, -2] * price
@@ -167,14 +167,16 @@ class VenueBoard:
 
 def _sums(venue: Venue, now: int, windows: Sequence[Window]) -> Array:
     """(flows, W, S) over each window up to now; NaN where the tape ran for less than half."""
-    out = np.full((len(FLOWS), len(windows), len(venue.began)), np.nan)
-    for place, window in enumerate(windows):
-        ring = venue.flow[10 if window.span <= 3600 else 60]
-        end = np.array([-(-now // ring.cell_ns)])
-        sums = ring.sums(end, window.span * NS // ring.cell_ns)[0]
-        heard = np.where(venue.began > 0, now - venue.began, 0)
-        need = 0.999 if window.span <= 60 else 0.5
-        out[:, place] = np.where(heard >= need * (window.span - 10) * NS, sums, np.nan)
+    spans = np.array([window.span for window in windows])
+    found = []
+    for rows, ring in ((spans <= 3600, venue.flow[10]), (spans > 3600, venue.flow[60])):
+        if rows.any():
+            end = np.array([-(-now // ring.cell_ns)])
+            found.append(ring.sums(end, spans[rows] * NS // ring.cell_ns))
+    heard = np.where(venue.began > 0, now - venue.began, 0)
+    need = np.where(spans <= 60, 0.999, 0.5) * (spans - 10) * NS
+    sums = np.concatenate(found)
+    out: Array = np.where(heard >= need[:, None, None], sums, np.nan).swapaxes(0, 1)
     return out
 
 

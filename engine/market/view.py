@@ -39,12 +39,12 @@ WINDOWS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class Bars:
     """Consecutive stretches of time, oldest first, the last ending at the view's `now`.
 
-    Shape (W, N or H, S) each. Flow and `ofi` are sums over the stretch, book fields are means of
-    one sample a second, series are the last value. A stretch that is not covered is NaN; a
-    covered one without a trade has zero flow and its open, high, low, close at the last price.
+    Shape (W, N or H, S) each. Flow is summed over the stretch, book fields are means of one sample
+    a second, series are the last value. A stretch that is not covered is NaN; a covered one
+    without a trade has zero flow and its open, high, low, close at the last price.
     """
 
     # log prices of trades; mid = log mid of the last book sample
@@ -54,9 +54,34 @@ class Cells:
     close: Array
     mid: Array
     vwap: Array
-    # taker notional and trade counts
+    # taker notional
     buy: Array
     sell: Array
+    # liquidated positions, notional; a lower bound where the venue publishes a part
+    long_liq: Array
+    short_liq: Array
+    # notional of estimated liquidation clusters that price traded through
+    long_swept: Array
+    short_swept: Array
+    # resting notional within 50 bps of mid, or as far as both sides truly reach
+    bid_50: Array
+    ask_50: Array
+    # published series, last value known: open interest (base), funding per 8 h minus the venue's
+    # neutral rate, log mark and index price
+    oi: Array
+    funding: Array
+    mark: Array
+    index: Array
+    # share of the stretch, 0..1, with a live tape (or candles), and with a synchronised book
+    covered: Array
+    book_covered: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Cells(Bars):
+    """Whole windows: what bars have, and the finer measures of tape and book."""
+
+    # trade counts
     buys: Array
     sells: Array
     # prints above the 99th size percentile; bunched: each weighted by 1 + big prints of the 5 s
@@ -70,12 +95,9 @@ class Cells:
     large_sell: Array
     small_buy: Array
     small_sell: Array
-    # resting notional within 10, 50, 100 bps of mid, or as far as both sides truly reach
-    # (band_*, bps)
+    # resting notional as bid_50, within 10 and 100 bps; how far the three truly reach, bps
     bid_10: Array
     ask_10: Array
-    bid_50: Array
-    ask_50: Array
     bid_100: Array
     ask_100: Array
     band_10: Array
@@ -125,26 +147,12 @@ class Cells:
     # notional x log distance from the mid at which takers traded (half the effective spread)
     paid_buy: Array
     paid_sell: Array
-    # liquidated positions, notional; a lower bound where the venue publishes a part
-    long_liq: Array
-    short_liq: Array
-    # notional of estimated liquidation clusters that price traded through
-    long_swept: Array
-    short_swept: Array
-    # published series, last value known: log taker buy/sell ratio, log long/short of top accounts,
-    # top positions and all accounts, open interest (base), funding per 8 h minus the venue's
-    # neutral rate, log mark and index price
+    # published as in bars: log taker buy/sell ratio, log long/short of top accounts, top positions
+    # and all accounts
     taker_ratio: Array
     top_accounts: Array
     top_positions: Array
     global_accounts: Array
-    oi: Array
-    funding: Array
-    mark: Array
-    index: Array
-    # share of the stretch, 0..1, with a live tape (or candles), and with a synchronised book
-    covered: Array
-    book_covered: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +288,7 @@ class View:
     now: int
     symbols: tuple[str, ...]
     windows: tuple[Window, ...]
-    bars: Cells
+    bars: Bars
     spans: Cells
     footprint: Footprint
     venues: Venues

@@ -30,6 +30,10 @@ PLAN_STEPS = 6  # between two looks at what a feed expects
 # candles of 8 and 180 days reach.
 WARM_REACH = {"1m": 6 * 3600, "5m": 2 * 86400, "1h": 604800, "4h": 14 * 86400, "1d": 110 * 86400}
 FROM_MINUTES = frozenset({"1m", "5m", "1h"})
+# The newest windows are looked at twice each, what lies further back every fourth alone: older
+# instants weigh less, and neighbours there tell the scale nothing new.
+WARM_CLOSELY = 30
+WARM_COARSELY = 4
 
 
 class Pipeline:
@@ -203,17 +207,27 @@ class Pipeline:
     def warm_up(self, end: int, minutes: float) -> Iterator[None]:
         """Show history up to `end` (ns) to fresh normalisers, one instant a slice.
 
-        Each window is looked at every max(10 s, half of it), those made of minutes for `minutes`
-        seconds at most. The result comes into force with
-        the status 'warmed', so that a replay of this run does the same at the same place.
+        The result comes into force with the status 'warmed', so that a replay of this run does
+        the same at the same place. `minutes`: how many seconds the windows made of minutes reach.
         """
         fresh = self.decider.fresh_normaliser()
         for window in WINDOWS:
-            every = max(10, window.span // 2)
             reach = WARM_REACH.get(window.name, 0)
             if window.name in FROM_MINUTES:
                 reach = min(reach, int(minutes))
-            for at in range(end - reach * NS, end + 1, every * NS):
+            for ago, every in _looks(window.span, reach):
+                at = end - ago * NS
                 self.decider.warm(fresh, self.market.view(at, (window,)), every)
                 yield
         self._prepared = fresh
+
+
+def _looks(span: int, reach: int) -> Iterator[tuple[int, int]]:
+    """(seconds ago, seconds it stands for) of a window's instants in the warm-up, oldest first."""
+    if not reach:
+        return
+    close, every = min(reach, WARM_CLOSELY * span), max(10, span // 2)
+    for ago in range(reach, close, -WARM_COARSELY * span):
+        yield ago, WARM_COARSELY * span
+    for ago in range(close, -1, -every):
+        yield ago, every

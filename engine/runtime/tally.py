@@ -17,6 +17,8 @@ LAG_LIMIT = 3600 * NS  # beyond which a timestamp tells nothing of lag or clock
 # Events whose exchange time is that of sending; others may be late or dated by their period.
 TIMED = frozenset({Trade, Quote, BookDelta, Mark})
 HALF_WINDOW = 300 * NS
+# No queue holds every message back for so long over so much time; a clock that was set does.
+STEPPED, STEPPED_FOR = 10 * NS, 15 * NS
 BLIND = " s blind"
 
 
@@ -45,15 +47,26 @@ class Asked(Struct):
 class Offset:
     """Smallest receipt minus exchange time of the last five to ten minutes, in ns.
 
-    It holds the difference of the clocks and the shortest way here.
+    It holds the difference of the clocks and the shortest way here. When the venue's clock is set
+    back, the smallest one of a while ago says nothing any more.
     """
 
     def __init__(self) -> None:
         self._window = 0
         self._older: int | None = None
         self._newer: int | None = None
+        self._odd: tuple[int, int] | None = None
 
     def add(self, now: int, difference: int) -> None:
+        known = self.value
+        if known is None or difference - known < STEPPED:
+            self._odd = None
+        else:
+            since, least = self._odd or (now, difference)
+            self._odd = since, min(least, difference)
+            if now - since >= STEPPED_FOR:
+                self._older = self._newer = self._odd = None
+                difference = min(least, difference)
         window = now // HALF_WINDOW
         if window != self._window:
             self._older = self._newer if window == self._window + 1 else None

@@ -61,8 +61,11 @@ def compare(name: str, shown: str) -> None:
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
 @pytest.mark.parametrize("case", CASES)
-async def test_screen(case: str, size: tuple[int, int], lab: ModuleType) -> None:
+async def test_screen(
+    case: str, size: tuple[int, int], lab: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A trader sees exactly this; nothing wraps and no line is too long."""
+    monkeypatch.setattr("cockpit.app.monotonic", lambda: 1000.0)
     snapshot, keys, settings = CASES[case]
     app = lab.cockpit(lab.picture(snapshot), **settings)
     async with app.run_test(size=size) as pilot:

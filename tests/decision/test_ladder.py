@@ -2,11 +2,12 @@
 
 from math import nan
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.decision.ladder import climb, rung, state
+from engine.decision.ladder import climb, rung, states
 
 CUTS = (20.0, 40.0)
 LADDER = (20.0, 40.0, 60.0)
@@ -122,4 +123,5 @@ def test_edges_hold_back_whatever_the_bias() -> None:
     ],
 )
 def test_states(score: float, conflicted: bool, want: str) -> None:
-    assert state(score, conflicted, CUTS) == want
+    found = states(np.array([score]), np.array([conflicted]), CUTS)
+    assert found == [want]

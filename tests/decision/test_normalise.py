@@ -148,13 +148,30 @@ def test_sufficiency_counts_independent_samples_within_the_look_back(
 
 def test_only_the_windows_shown_are_taken_in(config: Config, cards: tuple[Card, ...]) -> None:
     normaliser = Normaliser(Lanes(config, cards), cards, 1)
-    raw = np.full((1, len(cards), 1), 3.0)
-    got = normaliser.update(raw, START * NS, 30.0, np.array([2]))[:, 0, 0]
+    some = np.arange(0, len(cards), 2)
+    normaliser.update_window(2, some, np.full((len(some), 1), 3.0), START * NS, 30.0)
     known = [(m, w) for m, ws in MODE_LANES.items() for w in ws]
-    assert [name for name, value in zip(known, got, strict=True) if not isnan(value)] == [
-        ("scalp", "5m"),
-        ("day", "5m"),
-    ]
+    for name, seen in zip(known, normaliser.seen[:, :, 0], strict=True):
+        expected = 30.0 if name in (("scalp", "5m"), ("day", "5m")) else 0.0
+        exists = normaliser.lanes.exists[known.index(name)]
+        assert (seen[some][exists[some]] == expected).all()
+        assert not np.delete(seen, some).any()
+
+
+def test_taking_in_a_part_is_taking_in_the_whole(config: Config, cards: tuple[Card, ...]) -> None:
+    rng = np.random.default_rng(1)
+    lanes = Lanes(config, cards)
+    whole_one, parts = Normaliser(lanes, cards, 3), Normaliser(lanes, cards, 3)
+    some = np.array([1, 2, 4])
+    for n in range(40):
+        now = (START + 10 * n) * NS
+        x = rng.normal(size=(len(WINDOWS), len(cards), 3))
+        wanted = whole_one.update(x, now, 10.0)
+        first = x.copy()
+        first[:, some] = nan
+        got = parts.update(first, now, 10.0)
+        got[:, some] = parts.update_cards(some, x[lanes.window][:, some], now, 10.0)
+        np.testing.assert_array_equal(got, wanted)
 
 
 def test_a_level_that_never_moves_is_no_signal(config: Config, make_card) -> None:

@@ -234,13 +234,12 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 def config_for(stage: Stage) -> Config:
-    config, _ = load(
-        overrides={
-            "symbols": [{"id": s, "class": "layer1"} for s in FILES],
-            "feeds": {"binance": {"urls": stage.urls()}},
-        }
-    )
-    return config
+    others = {name: {"enabled": False} for name in load()[0].feeds}
+    overrides = {
+        "symbols": [{"id": s, "class": "layer1"} for s in FILES],
+        "feeds": {**others, "binance": {"enabled": True, "urls": stage.urls()}},
+    }
+    return load(overrides=overrides)[0]
 
 
 async def until(clock: FastClock, seconds: float, ready) -> bool:

@@ -1,10 +1,15 @@
 """Events in few words for the tests of the market."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
 from engine.events import BookDelta, BookSnapshot, FeedStatus, Kline, Mark, Quote, Side, Trade
+from engine.market.history import SPAN_COLUMNS
+from engine.market.market import Market
+from engine.market.view import BARS, Cells
 
 NS = 1_000_000_000
 START = 1_750_000_020 * NS  # a whole minute
@@ -73,3 +78,18 @@ class Maker:
 @pytest.fixture
 def make() -> Maker:
     return Maker()
+
+
+@pytest.fixture
+def by_second() -> Callable[[Market, int], Cells]:
+    """Every measure of the last 120 s, second by second; (1, 120, symbols) each."""
+
+    def read(market: Market, now: int) -> Cells:
+        market.view(now)
+        history, each = market.history, np.array([1])
+        out = np.full((SPAN_COLUMNS.fields, 1, BARS, history.symbols), np.nan)
+        ends = history._ends(now, 1, each, BARS)
+        history._read(out, 1, ends, each, np.array([0.5]), SPAN_COLUMNS)
+        return Cells(*out)
+
+    return read

@@ -25,7 +25,7 @@ def event_flow(before, after) -> float:
 
 
 def run(make, rng: np.random.Generator, mirrored: bool = False):
-    """Twenty seconds of quotes; returns the view and the literal sum of each second."""
+    """Twenty seconds of quotes; returns the market and the literal sum of each second."""
     make.ids.clear()
     market = Market(["BTCUSDT"])
     market.apply(make.snapshot(-0.9, 1, BIDS, ASKS))
@@ -42,14 +42,15 @@ def run(make, rng: np.random.Generator, mirrored: bool = False):
         market.apply(make.delta(t, seq + 1, seq + 1, seq))
         market.apply(make.mark(t))
         last, seq = touch, seq + 1
-    return market.view(make.at(20)), seconds
+    return market, seconds
 
 
 @settings(deadline=None, max_examples=15, phases=[Phase.generate], suppress_health_check=SHARED)
 @given(st.integers(0, 2**32 - 1))
-def test_sums_are_those_of_the_definition(make, seed: int) -> None:
-    view, seconds = run(make, np.random.default_rng(seed))
-    got = view.bars.ofi[0, -20:, 0]
+def test_sums_are_those_of_the_definition(make, by_second, seed: int) -> None:
+    market, seconds = run(make, np.random.default_rng(seed))
+    view = market.view(make.at(20))
+    got = by_second(market, view.now).ofi[0, -20:, 0]
     np.testing.assert_allclose(got, seconds, atol=0.1)
     assert view.spans.ofi[0, -1, 0] == pytest.approx(seconds[-10:].sum(), abs=0.5)
     assert view.spans.ofi[0, -2, 0] == pytest.approx(seconds[:10].sum(), abs=0.5)
@@ -66,18 +67,19 @@ def test_sums_are_those_of_the_definition(make, seed: int) -> None:
         ((99.9, 10.0, 100.2, 6.0), 100.1 * 20),  # the best ask is gone
     ],
 )
-def test_each_kind_of_event(make, after: tuple[float, float, float, float], flow: float) -> None:
+def test_each_kind_of_event(
+    make, by_second, after: tuple[float, float, float, float], flow: float
+) -> None:
     market = Market(["BTCUSDT"])
     market.apply(make.snapshot(0.1, 1, BIDS, ASKS))
     market.apply(make.quote(0.2, 99.9, 100.1, 10.0, 20.0))
     bid, bid_size, ask, ask_size = after
     market.apply(make.quote(1.5, bid, ask, bid_size, ask_size))
-    view = market.view(make.at(2))
-    assert view.bars.ofi[0, -1, 0] == pytest.approx(flow, abs=0.1)
+    assert by_second(market, make.at(2)).ofi[0, -1, 0] == pytest.approx(flow, abs=0.1)
     assert event_flow((99.9, 10.0, 100.1, 20.0), after) == pytest.approx(flow)
 
 
-def test_nothing_is_chained_across_a_closed_stream(make) -> None:
+def test_nothing_is_chained_across_a_closed_stream(make, by_second) -> None:
     market = Market(["BTCUSDT"])
     market.apply(make.snapshot(0.1, 1, BIDS, ASKS))
     market.apply(make.quote(0.2, 99.9, 100.1, 10.0, 20.0))
@@ -85,5 +87,5 @@ def test_nothing_is_chained_across_a_closed_stream(make) -> None:
     market.apply(make.quote(1.5, 100.0, 100.05, 10.0, 20.0))
     market.apply(make.quote(1.6, 100.0, 100.05, 11.0, 20.0))
     view = market.view(make.at(2))
-    assert view.bars.ofi[0, -1, 0] == pytest.approx(100.0, abs=0.1)
+    assert by_second(market, view.now).ofi[0, -1, 0] == pytest.approx(100.0, abs=0.1)
     assert view.windows == WINDOWS

@@ -9,7 +9,7 @@ from engine.market.candles import Candles
 from engine.market.fields import FLOW, FLOW_AT, LIVE, LIVE_AT
 from engine.market.history import History
 from engine.market.market import LONG_SILENCE_S, TAPE_FRESH_NS, Market
-from engine.market.view import WINDOWS, View
+from engine.market.view import WINDOWS, Cells
 
 NS = 1_000_000_000
 W = {window.name: n for n, window in enumerate(WINDOWS)}
@@ -38,13 +38,13 @@ def started(make, seconds: int) -> Market:
     return market
 
 
-def seconds(view: View, field: str) -> list[float]:
+def seconds(cells: Cells, field: str) -> list[float]:
     """The last 120 s of the first symbol, second by second."""
-    return getattr(view.bars, field)[W["10s"], :, 0].tolist()
+    return getattr(cells, field)[0, :, 0].tolist()
 
 
 @pytest.mark.parametrize("silence", [5, 30, 119, 125, 600, 3 * 3600])
-def test_silence_is_not_covered(make, silence: int) -> None:
+def test_silence_is_not_covered(make, by_second, silence: int) -> None:
     market = started(make, 120)
     now = make.at(120 + silence)
     begun = time.perf_counter()
@@ -52,7 +52,8 @@ def test_silence_is_not_covered(make, silence: int) -> None:
     assert time.perf_counter() - begun < 0.5
     # The last trade came at 119.5; the tape counts as live for ten seconds after it.
     alive = min(120 + silence, int(119.5 + FRESH)) if silence <= LONG_SILENCE_S else 121
-    covered, buys = seconds(view, "covered"), seconds(view, "buys")
+    fine = by_second(market, view.now)
+    covered, buys = seconds(fine, "covered"), seconds(fine, "buys")
     for n in range(120):
         second = silence + n
         if 0 <= second < alive:
@@ -61,15 +62,15 @@ def test_silence_is_not_covered(make, silence: int) -> None:
         else:
             assert covered[n] == 0, second
             assert np.isnan(buys[n]), second
-            assert np.isnan([seconds(view, f)[n] for f in ("open", "close", "vwap", "sell")]).all()
+            assert np.isnan([seconds(fine, f)[n] for f in ("open", "close", "vwap", "sell")]).all()
     for field in ("ofi", "spread", "bid_10", "mid"):
-        known = ~np.isnan(seconds(view, field))
+        known = ~np.isnan(seconds(fine, field))
         assert known[max(0, 120 - silence) :].sum() <= (FRESH if silence <= LONG_SILENCE_S else 1)
     assert np.isnan(view.bars.close[:, :, 1]).all()
     assert (view.bars.covered[:, :, 1] == 0).all()
 
 
-def test_coming_back_invents_nothing_for_the_time_between(make) -> None:
+def test_coming_back_invents_nothing_for_the_time_between(make, by_second) -> None:
     for silence in (40, 400, 4000):
         make.ids.clear()
         market = started(make, 60)
@@ -77,7 +78,8 @@ def test_coming_back_invents_nothing_for_the_time_between(make) -> None:
         market.apply(make.status(back + 0.1, "connected", "trade"))
         steady(market, make, back, back + 60)
         view = market.view(make.at(back + 60))
-        covered, close, mid = (np.array(seconds(view, f)) for f in ("covered", "close", "mid"))
+        fine = by_second(market, view.now)
+        covered, close, mid = (np.array(seconds(fine, f)) for f in ("covered", "close", "mid"))
         assert covered[60:].tolist() == [1] * 60
         gap = slice(max(0, 60 - silence + FRESH + 1), 60)
         assert covered[gap].sum() == 0
@@ -86,42 +88,44 @@ def test_coming_back_invents_nothing_for_the_time_between(make) -> None:
         assert view.spans.covered[W["1h"], -1, 0] < 0.05 + 60 / 3600
 
 
-def test_other_streams_do_not_vouch_for_the_tape(make) -> None:
+def test_other_streams_do_not_vouch_for_the_tape(make, by_second) -> None:
     """Depth and quotes run on while the socket of the trades hangs; marks are on that socket."""
     market = started(make, 30)
     for t in range(30, 60):
         market.apply(make.quote(t + 0.5))
-    assert np.array(seconds(market.view(make.at(60)), "covered"))[-20:].sum() == 0
+    assert np.array(seconds(by_second(market, make.at(60)), "covered"))[-20:].sum() == 0
     market = started(make, 30)
     for t in range(30, 60):
         market.apply(make.mark(t + 0.5))
     view = market.view(make.at(60))
-    assert seconds(view, "covered")[-60:] == [1] * 60
-    assert seconds(view, "buy")[-20:] == [0] * 20
-    assert seconds(view, "close")[-20:] == [np.log(100.0)] * 20
+    fine = by_second(market, view.now)
+    assert seconds(fine, "covered")[-60:] == [1] * 60
+    assert seconds(fine, "buy")[-20:] == [0] * 20
+    assert seconds(fine, "close")[-20:] == [np.log(100.0)] * 20
 
 
-def test_closed_tape_ends_at_once_and_is_told(make) -> None:
+def test_closed_tape_ends_at_once_and_is_told(make, by_second) -> None:
     market = started(make, 20)
     market.apply(make.status(20.2, "closed", "trade"))
     steady(market, make, 27, 40)
-    covered = seconds(market.view(make.at(40)), "covered")
+    covered = seconds(by_second(market, make.at(40)), "covered")
     # The second of the first trade after the gap was seen in part only.
     assert covered[-40:] == [1] * 20 + [0] * 8 + [1] * 12
     assert market.blind_ns["binance"] == round(7.3 * NS)
 
 
-def test_book_samples_stop_with_the_book(make) -> None:
+def test_book_samples_stop_with_the_book(make, by_second) -> None:
     market = started(make, 20)
     steady(market, make, 20, 40, book=False)
-    samples = seconds(market.view(make.at(40)), "book_covered")[-40:]
+    samples = seconds(by_second(market, make.at(40)), "book_covered")[-40:]
     assert samples == [1] * (20 + FRESH - 1) + [0] * (21 - FRESH)
     market = started(make, 20)
     market.apply(make.delta(20.1, 900, 901, 899))
     steady(market, make, 20, 30, book=False)
     view = market.view(make.at(30))
-    assert seconds(view, "book_covered")[-30:] == [1] * 20 + [0] * 10
-    assert np.isnan(seconds(view, "spread")[-10:]).all()
+    fine = by_second(market, view.now)
+    assert seconds(fine, "book_covered")[-30:] == [1] * 20 + [0] * 10
+    assert np.isnan(seconds(fine, "spread")[-10:]).all()
 
 
 def test_ages_of_what_came(make) -> None:

@@ -110,7 +110,8 @@ class Coin:
         self.mid += round(float(self.rng.normal(self.drift, 5)))
         changed = self.book.move(self.mid, self.rng)
         out = [self._depth(changed, time, lens), self._quote(time, lens)]
-        out += [self._trade(time, lens) for _ in range(int(self.rng.poisson(1.2)))]
+        for _ in range(int(self.rng.poisson(1.2))):
+            out += self._take(time, lens)
         return out
 
     def _depth(self, changed: tuple[dict[int, float], dict[int, float]], time: int,
@@ -133,13 +134,20 @@ class Coin:
                    "b": bid[0], "B": bid[1], "a": ask[0], "A": ask[1]}  # fmt: skip
         return PUBLIC, "bookTicker", payload
 
-    def _trade(self, time: int, lens: Lens) -> tuple[str, str, dict[str, Any]]:
+    def _take(self, time: int, lens: Lens) -> list[tuple[str, str, dict[str, Any]]]:
+        """A taker's fills: at the touch, and for one in twelve at the level behind it too."""
         buy = bool(self.rng.random() < 0.5 + 0.6 * np.tanh(self.drift))
-        place = min(self.book.asks) if buy else max(self.book.bids)
-        price, size = lens.level(place * self.tick, round(float(self.rng.lognormal(2.2, 1.3)), 3))
+        size = round(float(self.rng.lognormal(2.2, 1.3)), 3)
+        levels = sorted(self.book.asks) if buy else sorted(self.book.bids, reverse=True)
+        reached = levels[: 2 if self.trade_id % 12 == 0 else 1]
+        return [self._fill(time, lens, buy, place, size) for place in reached]
+
+    def _fill(self, time: int, lens: Lens, buy: bool, place: int,
+              size: float) -> tuple[str, str, dict[str, Any]]:  # fmt: skip
+        price, sold = lens.level(place * self.tick, size)
         self.trade_id += 1
         payload = {"e": "aggTrade", "E": time, "T": time, "s": self.symbol, "a": self.trade_id,
-                   "p": price, "q": size, "m": buy == lens.mirrored}  # fmt: skip
+                   "p": price, "q": sold, "m": buy == lens.mirrored}  # fmt: skip
         return MARKET, "aggTrade", payload
 
     def mark(self, time: int, lens: Lens) -> tuple[str, str, dict[str, Any]]:

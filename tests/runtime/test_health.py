@@ -198,6 +198,17 @@ def test_history_and_impossible_times_tell_nothing_of_lag(stand):
     assert stand.health(START + NS).offset_ms is None
 
 
+def test_a_clock_set_back_is_noticed_and_a_queue_is_not_taken_for_it():
+    offset = Offset()
+    offset.add(START, -40 * NS)
+    for second in range(1, 20):
+        offset.add(START + second * NS, (second + 5) * NS - 40 * NS if second < 15 else -40 * NS)
+    assert offset.value == -40 * NS, "late for a while, then in time again"
+    for second in range(20, 40):
+        offset.add(START + second * NS, 40 * NS + second)
+        assert offset.value == (-40 * NS if second < 35 else 40 * NS + 20)
+
+
 def test_the_clock_offset_forgets_after_ten_minutes():
     offset = Offset()
     offset.add(START, 5)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from engine.clock import NS, SimulatedClock
+from engine.clock import NS, SimulatedClock, wall
 from engine.config import load
 from engine.events import (
     Event,
@@ -87,13 +87,12 @@ class Bench:
 
     async def settle(self) -> None:
         """Until every frame has come and everybody sleeps; what a fault lost is given up."""
-        quiet, turns = 0, 0
+        quiet, since = 0, wall()
         while quiet < 30:
             await asyncio.sleep(0)
-            turns += 1
             working = self.clock.at_work > self.venue.held
             missing = self.venue.expected - self._lost > len(self.frames)
-            quiet = 0 if working or (missing and turns < 3000) else quiet + 1
+            quiet = 0 if working or (missing and wall() - since < NS // 2) else quiet + 1
         self._lost = self.venue.expected - len(self.frames)
 
     async def play(self, seconds: float) -> None:
