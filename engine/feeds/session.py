@@ -56,7 +56,7 @@ class Session:
         self.catalogued = asyncio.Event()
         self._symbols, self._sink, self._status = tuple(symbols), sink, status
         self._rng = rng or random.Random()
-        self._carriers: Counter[str] = Counter()
+        self._carriers: Counter[tuple[str, str]] = Counter()
         self._open: Counter[str] = Counter()
         self._dark: dict[str, int] = {}
         self._links: dict[str, Link] = {}
@@ -90,7 +90,7 @@ class Session:
 
         Nothing is asked for while no socket carries books: the snapshot would only grow old.
         """
-        if not self._carriers[BOOKS]:
+        if not self._carriers[BOOKS, symbol]:
             return
         request = self.feed.book_request(symbol)
         if request is None:
@@ -246,7 +246,7 @@ class Session:
     def opened(self, connection: Connection) -> None:
         """A socket of that connection is up."""
         self._open[connection.id] += 1
-        self._carriers.update(_channels(connection))
+        self._carriers.update(connection.streams)
         self.each("connected", connection)
 
     def closed(self, link: Link, last: int, note: str) -> None:
@@ -255,12 +255,18 @@ class Session:
         if self._links.get(connection.id) is link:
             del self._links[connection.id]
         self._open[connection.id] -= 1
-        self._carriers.subtract(_channels(connection))
+        self._carriers.subtract(connection.streams)
         if last and not self._open[connection.id]:
             self._dark[connection.id] = last
+        lost = [stream for stream in connection.streams if not self._carriers[stream]]
+        carried = {channel for (channel, _), count in self._carriers.items() if count}
         for channel in _channels(connection):
-            if not self._carriers[channel]:
+            if channel not in carried:
                 self.emit("closed", connection.id, stream=channel, note=note)
+        for channel, symbol in lost:
+            if channel in carried:
+                # Other sockets carry the channel's other symbols.
+                self.emit("closed", connection.id, channel, symbol, note)
 
     def delivers(self, connection: Connection, now: int) -> None:
         """Its first data came; after a break the note says how long nothing did."""

@@ -64,6 +64,8 @@ class Market:
         self.events = 0
         self.now = 0
         self.listed: dict[tuple[str, str | None], Listed] = {}
+        # Pairs that turn spot prices into those of our symbols.
+        self.legs: dict[tuple[str, str | None], Listed] = {}
         self.gap_at = np.zeros(len(self.symbols), dtype=np.int64)
         self.offsets: dict[str, int] = {}
         self.blind_ns: Counter[str] = Counter()
@@ -130,7 +132,17 @@ class Market:
     def _stranger(self, event: Event) -> None:
         """What is about no symbol of ours; the price of USDT serves spot venues."""
         if event.symbol == DOLLAR and isinstance(event, Quote | Trade):
-            mid = event.price if isinstance(event, Trade) else (event.bid + event.ask) / 2
+            leg = self.legs.get((event.venue, DOLLAR))
+            if leg is None:
+                leg = self.legs[event.venue, DOLLAR] = Listed(event.venue, DOLLAR, -1)
+            if isinstance(event, Trade):
+                mid, leg.trade_at, leg.prints = event.price, self.now, leg.prints + 1
+            else:
+                mid, leg.quote_at, leg.quotes = (
+                    (event.bid + event.ask) / 2,
+                    self.now,
+                    leg.quotes + 1,
+                )
             self.board.dollar(mid, self.now)
         else:
             self.drops["symbol not configured"] += 1
@@ -284,11 +296,12 @@ class Market:
         if event.stream == "liquidation":
             if event.state in ("connected", "acked"):
                 self.liquidations_open.setdefault(event.venue, self.now)
-            elif event.state == "closed":
+            elif event.state == "closed" and event.symbol is None:
                 self.liquidations_open.pop(event.venue, None)
         if event.state == "closed":
-            for listed in [x for x in self.listed.values() if x.venue == event.venue]:
-                self._closed(listed, event.stream)
+            for (venue, symbol), listed in self.listed.items():
+                if venue == event.venue and event.symbol in (None, symbol):
+                    self._closed(listed, event.stream)
         elif event.state == "resync":
             healing = self.listed.get((event.venue, event.symbol))
             if healing is not None:

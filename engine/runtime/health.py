@@ -105,7 +105,8 @@ def _stream(pipeline: Pipeline, name: str, channel: str, listed: Mapping[str, Li
         if age is not None:
             ages.append(age)
         whole = channel != "depth" or (symbol in listed and listed[symbol].book.synced)
-        states[symbol] = "connecting" if closed else _one(channel, transport, age, limit, whole)
+        gone = closed or recv <= pipeline.lost.get((name, channel, symbol), -1)
+        states[symbol] = "connecting" if gone else _one(channel, transport, age, limit, whole)
     kinds = [kind for k in BROUGHT.get(channel, ()) if (kind := tally.kinds.get(k))]
     if channel in COUNTED:
         events = sum(listed[s].events(channel) for s in symbols if s in listed)

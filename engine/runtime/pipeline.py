@@ -61,6 +61,8 @@ class Pipeline:
         self.silence = Silence(config.freshness)
         self.usage: dict[str, Callable[[], Usage]] = {}
         self.transport: dict[tuple[str, str], FeedStatus] = {}
+        # (feed, stream, symbol) -> when its socket went while others carried the stream on, ns.
+        self.lost: dict[tuple[str, str, str], int] = {}
         self.troubles: dict[tuple[str, str], FeedStatus] = {}
         self.after_step: list[Callable[[int], None]] = []
         self._on_step = on_step
@@ -137,6 +139,9 @@ class Pipeline:
             tally.status(status)
         if status.stream is None:
             self._trouble(status)
+        elif status.state == "closed" and status.symbol is not None:
+            self.lost[status.feed, status.stream, status.symbol] = status.recv or status.ts
+            self.silence.interrupt(status.feed, status.stream, status.symbol)
         elif status.state != "resync" and status.connection != "rest":
             if status.state == "connected":
                 # The connection speaks again: what troubled it is over.
@@ -199,7 +204,7 @@ class Pipeline:
 
     def listings(self, venue: str) -> dict[str, Listed]:
         """What is known of a venue's symbols."""
-        listed = self.market.listed.items()
+        listed = (*self.market.listed.items(), *self.market.legs.items())
         return {symbol: x for (place, symbol), x in listed if place == venue and symbol}
 
     # -- warm-up ---------------------------------------------------------------------------

@@ -173,8 +173,8 @@ class Silence:
                     habit = self._habits[feed, channel, symbol] = Habit(floor / TIMES)
                 habit.look(recv, now)
 
-    def interrupt(self, feed: str, channel: str) -> None:
-        """A channel's connection was lost."""
-        for (name, stream, _), habit in self._habits.items():
-            if name == feed and stream == channel:
+    def interrupt(self, feed: str, channel: str, symbol: str | None = None) -> None:
+        """A channel's connection was lost, or the one that carried this symbol of it."""
+        for (name, stream, place), habit in self._habits.items():
+            if name == feed and stream == channel and symbol in (None, place):
                 habit.interrupt()

@@ -34,9 +34,10 @@ class Stand:
         return feed_health(self.pipeline, name, now)
 
     def status(self, state: str, at: int, connection: str = "public", stream: str | None = None,
-               note: str = "", feed: str = "binance") -> None:  # fmt: skip
+               note: str = "", feed: str = "binance",
+               symbol: str | None = None) -> None:  # fmt: skip
         self.pipeline.on_status(
-            FeedStatus(venue="binance", market="perp", symbol=None, ts=at, recv=at, feed=feed,
+            FeedStatus(venue="binance", market="perp", symbol=symbol, ts=at, recv=at, feed=feed,
                        connection=connection, state=state, stream=stream, note=note)
         )  # fmt: skip
 
@@ -94,6 +95,35 @@ def test_a_book_is_synced_by_its_snapshot_and_lost_with_its_socket(stand):
     stand.status("closed", START + 2 * NS, "public", "depth")
     lost = stand.health(START + 2 * NS).streams["depth"]
     assert (lost.state, lost.ready, lost.age) == ("connecting", 0, 2.0)
+
+
+def test_a_socket_that_carried_one_symbol_takes_that_one_alone(stand):
+    stand.status("connected", START, "public", "depth")
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        stand.take(BookSnapshot(**common(START, symbol), bids=[(1.0, 1.0)], asks=[(2.0, 1.0)],
+                                seq=5))  # fmt: skip
+    stand.status("closed", START + 2 * NS, "public-2", "depth", symbol="ETHUSDT")
+    half = stand.health(START + 2 * NS).streams["depth"]
+    assert (half.states, half.missing) == ({"synced": 1, "connecting": 1}, ("ETHUSDT",))
+    listed = stand.pipeline.market.listed
+    assert listed["binance", "BTCUSDT"].book.synced
+    assert not listed["binance", "ETHUSDT"].book.synced
+    stand.take(BookSnapshot(**common(START + 3 * NS, "ETHUSDT"), bids=[(1.0, 1.0)],
+                            asks=[(2.0, 1.0)], seq=9))  # fmt: skip
+    assert stand.health(START + 3 * NS).streams["depth"].state == "synced"
+
+
+def test_the_dollar_leg_counts_like_a_symbol(settings):
+    stand = Stand(settings, "coinbase")
+    stand.status("connected", START, "ticker", "trade", feed="coinbase")
+    for n, symbol in enumerate(("BTCUSDT", "ETHUSDT", "USDTUSD")):
+        trades = stand.health(START + NS, "coinbase").streams["trade"]
+        assert (trades.ready, trades.total) == (n, 3)
+        trade = Trade(**{**common(START, symbol), "venue": "coinbase", "market": "spot"},
+                      price=1.0, size=1.0, side="buy", id=n)  # fmt: skip
+        stand.take(trade, feed="coinbase")
+    assert stand.health(START + NS, "coinbase").streams["trade"].state == "fresh"
+    assert ("coinbase", "USDTUSD") not in stand.pipeline.market.listed
 
 
 def test_silent_liquidations_are_in_order_while_the_socket_is_open(stand):
