@@ -75,7 +75,7 @@ class Decider:
         self.normaliser = Normaliser(self.lanes, self.cards, len(self.symbols))
         self.second = SecondPass(self.lanes, self.cards, len(self.symbols))
         self.beta = np.ones(len(self.symbols))
-        self._fed: Mapping[str, frozenset[str]] = {}
+        self.fed: Mapping[str, frozenset[str]] = {}
         self.feed(fed)
         nobody = ("",) * len(self.symbols)
         self._words: dict[str, tuple[str, ...]] = dict.fromkeys(MODES, nobody)
@@ -89,9 +89,9 @@ class Decider:
 
     def feed(self, fed: Mapping[str, frozenset[str]]) -> None:
         """Take in which inputs each symbol can have; that decides which cards it can have."""
-        if fed == self._fed:
+        if fed == self.fed:
             return
-        self._fed = fed
+        self.fed = fed
         self.can_have = self._possible(fed)
         self.weights = {
             mode: self._weights(mode, lanes)
@@ -100,7 +100,8 @@ class Decider:
 
     def _possible(self, fed: Mapping[str, frozenset[str]]) -> Mask:
         return np.array(
-            [[set(card.needs) <= fed.get(symbol, frozenset()) | ALWAYS and symbol != card.lacks
+            [[set(inputs_of(card)) <= fed.get(symbol, frozenset()) | ALWAYS
+              and symbol != card.lacks
               for symbol in self.symbols]
              for card in self.cards], dtype=bool
         )  # fmt: skip
@@ -255,18 +256,19 @@ class _Gates:
     """
 
     def __init__(self, cards: Sequence[Card]) -> None:
-        own = [self._needs(card) for card in cards]
+        own = [inputs_of(card) for card in cards]
         self.needs = sorted({need for needs in own for need in needs} - ALWAYS)
         place = {need: n for n, need in enumerate(self.needs)}
         self.of_card = np.full((len(cards), max(map(len, own), default=1)), len(place))
         for row, needs in zip(self.of_card, own, strict=True):
             row[: len(needs)] = [place.get(need, len(place)) for need in needs]
 
-    @staticmethod
-    def _needs(card: Card) -> tuple[str, ...]:
-        if VENUES not in card.needs:
-            return card.needs
-        return tuple(f"{VENUES}:{need}" for need in card.needs if need != VENUES)
+
+def inputs_of(card: Card) -> tuple[str, ...]:
+    """What feeds a card; of several venues, `venues:NEED`, the second that tells it counts."""
+    if VENUES not in card.needs:
+        return card.needs
+    return tuple(f"{VENUES}:{need}" for need in card.needs if need != VENUES)
 
 
 def _chosen(cards: Sequence[Card], which: Callable[[Card], bool]) -> Places:

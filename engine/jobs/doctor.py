@@ -7,7 +7,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,8 +132,7 @@ async def _network(config: Config, clock: Clock) -> list[Check]:
         works = "demo and replay work"
         return [Check("feeds", False, "all are off", works, "enable one in the config")]
     offsets: list[float] = []
-    found = await asyncio.gather(*(_feed(name, config, clock, offsets) for name in enabled))
-    checks = [check for checks in found for check in checks]
+    checks = await asyncio.gather(*(_feed(name, config, clock, offsets) for name in enabled))
     return [_clock(clock, offsets), *checks]
 
 
@@ -151,37 +150,76 @@ def _clock(clock: Clock, offsets: Sequence[float]) -> Check:
     return Check("clock", True, "agrees with the feeds' servers")
 
 
-async def _feed(name: str, config: Config, clock: Clock, offsets: list[float]) -> list[Check]:
-    """One line for REST and one for each socket host of a feed."""
+async def _feed(name: str, config: Config, clock: Clock, offsets: list[float]) -> Check:
+    """One line for a feed: every host it talks to, by REST and by socket."""
     try:
         feed = build_feed(name, config.feeds[name], config.instruments)
     except ConfigError as error:
-        return [Check(name, False, str(error), mend="mend that key", fatal=True)]
-    jobs = []
-    if request := feed.catalogue_request():
-        jobs.append(_probe(f"{name} REST", request.url, _get, clock, offsets))
-    sockets = {connection.url: connection.id for connection in reversed(feed.connections())}
-    jobs += [_probe(f"{name} {id}", url, _open, clock, offsets) for url, id in sockets.items()]
-    return list(await asyncio.gather(*jobs))
+        return Check(name, False, str(error), mend="mend that key", fatal=True)
+    targets: dict[str, tuple[str, Callable[..., object]]] = {}
+    asked = [feed.catalogue_request(), *(poll.request for poll in feed.polls())]
+    for request in asked:
+        if request is not None and request.body is None:
+            targets.setdefault(f"{_host(request.url)} by REST", (request.url, _get))
+    for connection in feed.connections():
+        targets.setdefault(f"{_host(connection.url)} by socket", (connection.url, _open))
+    probes = (_probe(url, reach, clock, offsets) for url, reach in targets.values())
+    wrong = dict(zip(targets, await asyncio.gather(*probes), strict=True))
+    failed = {target: what for target, what in wrong.items() if what is not None}
+    if not failed:
+        return Check(name, True, f"{_listed(targets)} answer{'s' * (len(targets) == 1)}")
+    reasons: dict[str, list[str]] = {}
+    for target, what in failed.items():
+        reasons.setdefault(what, []).append(target)
+    text = ", ".join(
+        f"{_listed(hosts)}: {what.partition('; ')[0]}" for what, hosts in reasons.items()
+    )
+    mend = next(iter(reasons)).partition("; ")[2]
+    return Check(name, False, text, _without(name, config), mend)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _listed(targets: Iterable[str]) -> str:
+    """Hosts, with both ways named once where both are meant."""
+    ways: dict[str, list[str]] = {}
+    for target in targets:
+        host, _, way = target.partition(" by ")
+        ways.setdefault(host, []).append(way)
+    return ", ".join(f"{host} by {' and '.join(way)}" for host, way in ways.items())
+
+
+def _without(name: str, config: Config) -> str:
+    """What still works while a feed does not."""
+    from engine.cards.card import registry
+    from engine.decision.decide import ALWAYS, inputs_of
+    from engine.runtime.inputs import fed_inputs
+
+    feeds = [
+        build_feed(other, feed, config.instruments)
+        for other, feed in config.feeds.items()
+        if feed.enabled and other != name
+    ]
+    cards, leader = registry(), config.instruments[0].id
+    fed = fed_inputs(feeds, [leader], config.market.reference_venue)[leader] | ALWAYS
+    fine = sum(set(inputs_of(card)) <= fed for card in cards)
+    return f"{fine} of {len(cards)} cards keep their inputs without it, demo and replay work"
 
 
 async def _probe(
-    name: str, url: str, reach: Callable[..., object], clock: Clock, offsets: list[float]
-) -> Check:
-    host = urlsplit(url).hostname or ""
-    works = "demo, replay and every feed that answers still work"
+    url: str, reach: Callable[..., object], clock: Clock, offsets: list[float]
+) -> str | None:
+    """What is wrong and, after a semicolon, the mend; None for nothing."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             await _resolve(_next_hop(url))
-            wrong = await reach(url, clock, offsets)  # type: ignore[misc]
+            return await reach(url, clock, offsets)  # type: ignore[misc,no-any-return]
     except TimeoutError:
-        wrong = f"no answer within {PATIENCE_S:.0f} s; check the network or a firewall"
+        return f"no answer within {PATIENCE_S:.0f} s; check the network or a firewall"
     except Exception as error:
-        wrong = _why(error)
-    if wrong is None:
-        return Check(name, True, f"{host} answers")
-    what, _, mend = str(wrong).partition("; ")
-    return Check(name, False, f"{host}: {what}", works, mend)
+        return _why(error)
 
 
 def _next_hop(url: str) -> str:

@@ -13,10 +13,8 @@ from engine.market.view import Array
 
 DIRECT = ("trades", "mark", "funding", "oi", "ratio")
 SHARED = ("trades", "book", "funding", "oi", "liq")
-NEEDS = (
-    *("trades", "book", "mark", "funding", "oi", "liq", "ratio", "bars"),
-    *("options", "quotes", "onchain", "defi", "mood", "news"),
-)
+OWN = ("trades", "book", "mark", "funding", "oi", "liq", "ratio", "bars")
+NEEDS = (*OWN, "options", "quotes", "onchain", "defi", "mood", "news")
 
 
 def ages(market: Market, now: int) -> dict[str, Array]:
@@ -75,12 +73,20 @@ def _since(now: int, recv: int) -> float:
     return max(now - recv, 0) / NS
 
 
-def fed_inputs(feeds: Iterable[Feed], symbols: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Inputs per symbol that the feeds can bring; `venues` once two of them bring its trades."""
+def fed_inputs(feeds: Iterable[Feed], symbols: Sequence[str],
+               reference: str) -> dict[str, frozenset[str]]:  # fmt: skip
+    """Inputs per symbol that the feeds can bring, named as in `ages`.
+
+    What a venue tells of itself counts where the reference venue tells it, and as `venues:NEED`
+    where two venues do.
+    """
     listed = list(feeds)
     out = {}
     for symbol in symbols:
-        fed = {need for need in NEEDS if any(feed.carries(need, symbol) for feed in listed)}
-        trading = {feed.venue for feed in listed if feed.carries("trades", symbol)} - SPOT
-        out[symbol] = frozenset(fed | {"venues"} if len(trading) > 1 else fed)
+        tell = {
+            need: {feed.venue for feed in listed if feed.carries(need, symbol)} for need in NEEDS
+        }
+        fed = {n for n, venues in tell.items() if venues & ({reference} if n in OWN else venues)}
+        fed |= {f"venues:{need}" for need in SHARED if len(tell[need] - SPOT) > 1}
+        out[symbol] = frozenset(fed)
     return out

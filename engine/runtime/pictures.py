@@ -9,12 +9,12 @@ from engine.alerts.watch import Watch
 from engine.cards.card import CATEGORIES, Card
 from engine.clock import NS
 from engine.config import MODES
-from engine.decision.decide import Decision
+from engine.decision.decide import ALWAYS, VENUES, Decision, inputs_of
 from engine.decision.timeframes import ABSENT, STEPS
 from engine.market.market import Listed
 from engine.market.view import WINDOWS, Array
 from engine.runtime.health import feed_health
-from engine.runtime.inputs import ages, fed_inputs
+from engine.runtime.inputs import ages
 from engine.runtime.pipeline import Pipeline
 from engine.snapshot import (
     Alert,
@@ -270,7 +270,7 @@ class Pictures:
                     agreement=float(found.agreement[c, s]) if there else 0.0,
                     state=_reading_state(score, torn, bool(found.neutral[c, s])),
                     conflicted=torn,
-                    age=_oldest(card.needs, old, s),
+                    age=_oldest(inputs_of(card), old, s),
                     reliable="trades" not in card.needs or not broken,
                     weight=float(table.card[c, s]),
                     contribution=float(decision.parts.contribution[c, s]) if decision else 0.0,
@@ -281,18 +281,23 @@ class Pictures:
 
     def _reason(self, card: Card, s: int, old: dict[str, Array], raw: Array) -> str:
         """Why a card is not available: the first thing that is missing on its way."""
-        fed = fed_inputs(self.pipeline.feeds.values(), (self.pipeline.symbols[s],))[
-            self.pipeline.symbols[s]
-        ]
-        if unfed := [need for need in card.needs if need not in fed]:
-            return f"no feed brings {', '.join(unfed)}"
-        if unheard := [n for n in card.needs if n in old and np.isnan(old[n][s])]:
-            return f"waiting for {', '.join(unheard)}"
+        wanted, fed = inputs_of(card), self.pipeline.decider.fed[self.pipeline.symbols[s]]
+        if unfed := [need for need in wanted if need not in fed | ALWAYS]:
+            return f"no feed brings {', '.join(map(_named, unfed))}"
+        if unheard := [n for n in wanted if n in old and np.isnan(old[n][s])]:
+            return f"waiting for {', '.join(map(_named, unheard))}"
         limits = self.pipeline.config.freshness
-        for need in card.needs:
-            if need in old and old[need][s] >= 3 * limits.get(need, 60.0):
-                return f"{need} is {old[need][s]:.0f} s old"
+        for need in wanted:
+            limit = limits.get(need.removeprefix(f"{VENUES}:"), 60.0)
+            if need in old and old[need][s] >= 3 * limit:
+                return f"{_named(need)} is {old[need][s]:.0f} s old"
         return "too little history" if np.isnan(raw).all() else "normaliser is warming up"
+
+
+def _named(need: str) -> str:
+    """An input in words."""
+    venue, _, what = need.partition(":")
+    return f"{what} of a second venue" if venue == VENUES and what else need
 
 
 def _reading_state(score: float | None, torn: bool, neutral: bool) -> str:

@@ -52,7 +52,7 @@ class Pipeline:
         self.feeds = dict(feeds)
         self.symbols = tuple(i.id for i in config.instruments)
         self.market = Market(self.symbols, config.market.reference_venue)
-        self.decider = Decider(config, registry(), fed_inputs(feeds.values(), self.symbols))
+        self.decider = Decider(config, registry(), self._fed())
         self.steps = 0
         self.step_ts = 0
         self.first_step = 0
@@ -182,7 +182,7 @@ class Pipeline:
         return self._next_step + GRACE_NS if self._next_step else 0
 
     def _step(self, now: int) -> None:
-        self.decider.feed(fed_inputs(self.feeds.values(), self.symbols))
+        self.decider.feed(self._fed())
         view = self.market.view(now)
         decisions = self.decider.step(view, ages(self.market, now))
         self.steps += 1
@@ -193,6 +193,9 @@ class Pipeline:
             self._on_step(now, decisions)
         for look in self.after_step:
             look(now)
+
+    def _fed(self) -> dict[str, frozenset[str]]:
+        return fed_inputs(self.feeds.values(), self.symbols, self.market.reference)
 
     def _look_at(self, name: str, tally: FeedTally, now: int) -> None:
         """Rates, and how silent each stream of a feed is."""

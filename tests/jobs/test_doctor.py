@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import COMMAND_LINE, ConfigError, Layer, choose, read_layers
+from engine.config import COMMAND_LINE, ConfigError, Layer, choose, load, read_layers
 from engine.jobs.doctor import Check, examine
 
 Respond = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -76,8 +76,8 @@ async def test_all_is_well(tmp_path: Path) -> None:
     async with listening(http("200 OK")) as rest, serve(hold, "127.0.0.1", 0) as sockets:
         port = next(iter(sockets.sockets)).getsockname()[1]
         found = await checks(f"http://127.0.0.1:{rest}", f"ws://127.0.0.1:{port}", tmp_path)
-    network = {name: check.ok for name, check in found.items() if name.startswith("binance")}
-    assert network == {"binance REST": True, "binance public": True, "binance market": True}
+    assert found["binance"].ok
+    assert found["binance"].text == "127.0.0.1 by REST and socket answer"
     assert found["clock"].text == "agrees with the feeds' servers"
     assert found["data"].ok
     assert found["python"].ok
@@ -98,26 +98,26 @@ async def test_refusals_are_told_for_rest_and_sockets(
 ) -> None:
     async with listening(http(status)) as port:
         found = await checks(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}", tmp_path)
-    for name in ("binance REST", "binance public"):
-        assert not found[name].ok
-        assert text in found[name].text
-        assert mend in found[name].mend
-        assert found[name].works.startswith("demo, replay and every feed that answers")
-        assert not found[name].fatal
+    check = found["binance"]
+    assert not check.ok
+    assert check.text.startswith("127.0.0.1 by REST and socket: ")
+    assert text in check.text
+    assert mend in check.mend
+    assert check.works.startswith("7 of 173 cards keep their inputs without it")
+    assert not check.fatal
 
 
 async def test_nobody_listens_and_no_such_name(tmp_path: Path) -> None:
     found = await checks(f"http://127.0.0.1:{free_port()}", "wss://nowhere.invalid", tmp_path)
-    assert "connection refused" in found["binance REST"].text
-    assert "cannot be looked up" in found["binance public"].text
+    text = "127.0.0.1 by REST: connection refused, nowhere.invalid by socket: the name cannot be"
+    assert found["binance"].text.startswith(text)
     assert found["clock"].text == "plausible; no feed to compare it with"
 
 
 async def test_no_tls_where_tls_is_asked_for(tmp_path: Path) -> None:
     async with listening(http("200 OK")) as port:
         found = await checks(f"https://127.0.0.1:{port}", f"wss://127.0.0.1:{port}", tmp_path)
-    assert "TLS: " in found["binance REST"].text
-    assert "TLS: " in found["binance public"].text
+    assert "127.0.0.1 by REST and socket: TLS: " in found["binance"].text
 
 
 async def test_a_clock_that_is_off(tmp_path: Path) -> None:
@@ -127,6 +127,22 @@ async def test_a_clock_that_is_off(tmp_path: Path) -> None:
     assert "ahead of the feeds' servers" in found["clock"].text
 
 
+async def test_what_works_without_a_feed(tmp_path: Path) -> None:
+    def all_on_loopback() -> list[Layer]:
+        plain = choose(read_layers())
+        base = load()[0].feeds
+        urls = {n: dict.fromkeys(feed.urls, "http://127.0.0.1:1") for n, feed in base.items()}
+        return [
+            *read_layers(),
+            Layer(COMMAND_LINE, {**plain, "feeds": {n: {"urls": u} for n, u in urls.items()}}),
+        ]
+
+    found = await asyncio.to_thread(examine, all_on_loopback, tmp_path / "h.db", tmp_path / "a.log")
+    keeps = {c.name: int(c.works.split()[0]) for c in found if c.works and "of 173" in c.works}
+    assert keeps["bybit"] == keeps["okx"] == 173, "other venues tell the same"
+    assert keeps["binance"] < keeps["binance_positioning"] < keeps["context"] < keeps["deribit"]
+
+
 @pytest.mark.slow
 async def test_silence_ends_in_time(tmp_path: Path) -> None:
     async with listening(silent) as port:
@@ -134,8 +150,7 @@ async def test_silence_ends_in_time(tmp_path: Path) -> None:
         found = await checks(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}", tmp_path)
         took = time.monotonic() - start
     assert took < 10
-    assert "no answer within 4 s" in found["binance REST"].text
-    assert "no answer within 4 s" in found["binance public"].text
+    assert "127.0.0.1 by REST and socket: no answer within 4 s" in found["binance"].text
 
 
 def test_a_wrong_config_is_fatal(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from engine.feeds.budget import Usage
 from engine.feeds.feed import build_feed
 from engine.market.listed import Listed
 from engine.runtime.health import feed_health
+from engine.runtime.inputs import fed_inputs
 from engine.runtime.pipeline import Pipeline
 from engine.runtime.silence import MOST, TIMES, Habit, Silence
 from engine.runtime.tally import FeedTally, Offset
@@ -352,3 +353,17 @@ def test_limits_used_are_those_of_a_live_session_and_unknown_in_a_replay(stand):
     assert health.requests == Allowance(40.0, 1200.0)
     assert health.connects == Allowance(2.0, 30.0)
     assert health.dropped_by_reason["sink failed"] == 3
+
+
+def test_inputs_are_the_reference_venues_or_two_venues_own(settings):
+    def fed(*names: str) -> frozenset[str]:
+        feeds = [build_feed(n, settings.feeds[n], settings.instruments) for n in names]
+        return fed_inputs(feeds, ["BTCUSDT"], "binance")["BTCUSDT"]
+
+    assert {"trades", "book", "bars"} <= fed("binance")
+    assert not any(need.startswith("venues:") for need in fed("binance", "coinbase"))
+    assert fed("bybit", "okx") & {"trades", "book", "oi", "venues:trades", "venues:book"} == {
+        "venues:trades",
+        "venues:book",
+    }
+    assert "options" in fed("deribit")
