@@ -1,5 +1,6 @@
 """One engine step: cards over the view, scores, and each mode's decision on its own cycle."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ from engine.decision.second import SecondPass
 from engine.decision.timeframes import STEPS, Readings, read, scores
 from engine.market.view import WINDOWS, Array, View
 
+log = logging.getLogger(__name__)
 STEP_S = 10
 STEP_NS = STEP_S * NS
 # Nothing measured is beyond it; squares of what is would spoil a normaliser for good.
@@ -78,6 +80,8 @@ class Decider:
         self.fed: Mapping[str, frozenset[str]] = {}
         self.feed(fed)
         nobody = ("",) * len(self.symbols)
+        # Card -> how it last failed; it is not available from there on, as often as it does.
+        self.failed: dict[str, str] = {}
         self._words: dict[str, tuple[str, ...]] = dict.fromkeys(MODES, nobody)
         self.readings: dict[str, Readings] = {}
         self.raw: Array = np.full((len(WINDOWS), len(self.cards), len(self.symbols)), np.nan)
@@ -144,7 +148,7 @@ class Decider:
         fresh = self._freshness(ages)
         self._read(by_lane, fresh)
         second = self.second
-        own = second.lanes(view, self.readings, self.weights)
+        own = second.lanes(view, self.readings, self.weights, self._fails)
         self._second_raw = own
         again = self.normaliser.update_cards(second.cards, own, view.now, STEP_S)
         by_lane[:, second.cards] = scores(again)
@@ -192,9 +196,18 @@ class Decider:
         out = np.full((len(view.windows), len(self.cards), len(self.symbols)), np.nan)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             for place in chosen:
-                out[:, place] = self.cards[place].compute(view)
+                try:
+                    out[:, place] = self.cards[place].compute(view)
+                except Exception as error:
+                    # One card less is no reason to stop all the others.
+                    self._fails(self.cards[place], error)
         out[~(np.abs(out) < HUGE)] = np.nan
         return out
+
+    def _fails(self, card: Card, error: Exception) -> None:
+        if card.id not in self.failed:
+            log.exception("card %s", card.id)
+        self.failed[card.id] = f"{type(error).__name__} {error}".strip()
 
     def _freshness(self, ages: Mapping[str, Array]) -> Array:
         """1 up to the input's silence limit, falling to 0 at three times it; least of its needs."""

@@ -1,6 +1,6 @@
 """The second pass: cards that read this step's other cards, and the little they remember."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,9 +33,12 @@ class SecondPass:
         self._breadth = np.full((KEPT, len(MODES), symbols), np.nan)
         self._step = np.full(KEPT, -1, dtype=np.int64)
 
-    def lanes(self, view: View, readings: Mapping[str, Readings],
-              weights: Mapping[str, Weights]) -> Array:  # fmt: skip
-        """Raw measures of the second pass by (lane, one of `cards`, symbol)."""
+    def lanes(self, view: View, readings: Mapping[str, Readings], weights: Mapping[str, Weights],
+              fails: Callable[[Card, Exception], None]) -> Array:  # fmt: skip
+        """Raw measures of the second pass by (lane, one of `cards`, symbol).
+
+        `fails` is told of a card that raises, which is NaN then.
+        """
         symbols = self._breadth.shape[2]
         out = np.full((len(self._lanes.window), len(self.cards), symbols), np.nan)
         if not len(self.cards):
@@ -43,7 +46,11 @@ class SecondPass:
         seen = replace(view, first=self._first(view, readings, weights))
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             for place, card in enumerate(self.cards):
-                found = self._cards[card].compute(seen)
+                try:
+                    found = self._cards[card].compute(seen)
+                except Exception as error:
+                    fails(self._cards[card], error)
+                    continue
                 out[:, place] = found[self._lanes.mode, self._lanes.window]
         return out
 

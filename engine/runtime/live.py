@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ TICK_S = 0.05
 CHECK_S = 1.0
 TOP_UP_S = 20.0
 MIN_COVER_BPS = 12.0
+BACKFILL_AFTER_S = 1.0  # a trader sees prices first
 FIRST_WAIT_S = 45.0
 REST_WAIT_S = 900.0
+AGAIN_S = 10.0  # after a job has failed
 
 
 class Engine:
@@ -81,8 +84,13 @@ class Engine:
         self._tell("started", self.clock.now())
         jobs = [
             *(session.run() for session in self._sessions.values()),
-            self._tick(), self._mend_books(), self._backfill(),
-            *(self._top_up(name) for name in self._sessions if self.config.feeds[name].backfill),
+            self._keep("steps", self._tick),
+            self._keep("mending of books", self._mend_books),
+            self._keep("history", self._backfill),
+            *(
+                self._keep(f"{name} candles", partial(self._top_up, name))
+                for name in self._sessions if self.config.feeds[name].backfill
+            ),
         ]  # fmt: skip
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(self._stop.wait())
@@ -108,6 +116,17 @@ class Engine:
             for task in done - {stopping}:
                 task.result()
                 pending.discard(task)
+
+    async def _keep(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A job until it is done; a failure is told, and it begins again after a while."""
+        while True:
+            try:
+                return await job()
+            except Exception as error:
+                log.exception("%s", name)
+                what = f"{type(error).__name__} {error}".strip()
+                self.notice("error", f"{name} failed ({what}); begins again in {AGAIN_S:.0f} s")
+            await self.clock.sleep(AGAIN_S)
 
     # -- what sessions bring ---------------------------------------------------------------
 
@@ -175,6 +194,7 @@ class Engine:
         names = [name for name in self._sessions if self.config.feeds[name].backfill]
         if not names:
             return
+        await self.clock.sleep(BACKFILL_AFTER_S)
         plans = await asyncio.gather(*(self._plan(name) for name in names))
         firsts = [self._fetch(name, soon) for name, (soon, _) in zip(names, plans, strict=True)]
         await self._gather(firsts, FIRST_WAIT_S)

@@ -281,7 +281,10 @@ class Pictures:
 
     def _reason(self, card: Card, s: int, old: dict[str, Array], raw: Array) -> str:
         """Why a card is not available: the first thing that is missing on its way."""
-        wanted, fed = inputs_of(card), self.pipeline.decider.fed[self.pipeline.symbols[s]]
+        decider = self.pipeline.decider
+        if card.id in decider.failed:
+            return f"its computation failed: {decider.failed[card.id]}"
+        wanted, fed = inputs_of(card), decider.fed[self.pipeline.symbols[s]]
         if unfed := [need for need in wanted if need not in fed | ALWAYS]:
             return f"no feed brings {', '.join(map(_named, unfed))}"
         if unheard := [n for n in wanted if n in old and np.isnan(old[n][s])]:

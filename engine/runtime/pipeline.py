@@ -173,8 +173,8 @@ class Pipeline:
         elif now - self._next_step > LONG_SILENCE_NS:
             self._next_step = upcoming
         while now >= self._next_step + GRACE_NS:
-            self._step(self._next_step)
-            self._next_step += STEP_NS
+            step, self._next_step = self._next_step, self._next_step + STEP_NS
+            self._step(step)
 
     @property
     def next_due(self) -> int:

@@ -6,8 +6,9 @@ from math import isnan, nan
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from engine.cards.card import CATEGORIES
+from engine.cards.card import CATEGORIES, Card
 from engine.clock import NS
 from engine.config import Config
 from engine.decision.composite import compose
@@ -251,3 +252,18 @@ def test_warming_takes_only_what_candles_can_feed(
     assert decider.normaliser.sufficiency()[1, 0, 0] == pytest.approx(
         (1510 / 60) / (1510 / 60 + 30)
     )
+
+
+def test_a_card_that_fails_is_one_card_less(
+    make_decider: Make, play: Play, random_raws: Raws, deck: tuple[Card, ...]
+) -> None:
+    def broken(view: object) -> Array:
+        raise IndexError("out of range")
+
+    raws = random_raws(40, missing=0.0)
+    hurt = make_decider(tuple(replace(c, compute=broken) if c.id == "card_3" else c for c in deck))
+    spared = [np.where(np.arange(raw.shape[1])[:, None] == 3, nan, raw) for raw in raws]
+    found, wanted = play(hurt, raws), play(make_decider(), spared)
+    assert hurt.failed == {"card_3": "IndexError out of range"}
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one.parts.bias, other.parts.bias)

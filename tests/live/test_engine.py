@@ -264,8 +264,8 @@ async def test_live_then_the_recording_of_it(stage: Stage, tmp_path: Path) -> No
         return engine.latest().feeds["binance"]
 
     assert await until(clock, 30, lambda: feed().streams["depth"].state == "synced")
-    assert await until(clock, 60, lambda: _biases(engine, "swing")), "a swing bias from candles"
-    assert await until(clock, 90, lambda: _biases(engine, "scalp")), "a scalp bias from the tape"
+    assert await until(clock, 240, lambda: _biases(engine, "swing")), "a swing bias from candles"
+    assert await until(clock, 240, lambda: _biases(engine, "scalp")), "a scalp bias from the tape"
     await stage.drop()
     assert await until(clock, 20, lambda: feed().reconnects >= 1)
     assert await until(clock, 30, lambda: feed().streams["depth"].state == "synced")

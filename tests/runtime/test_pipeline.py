@@ -70,6 +70,7 @@ def test_every_card_that_is_fed_moves(base: Any) -> None:
     # Rare events may not have happened; what needs more than the recording holds is not known.
     usual = [c for c in still if set(c.needs) <= heard and c.scale != "fixed"]
     assert {c.id for c in usual} <= NOT_HEARD
+    assert decider.failed == {}
 
 
 def test_steps_are_ten_seconds_apart_and_run_before_the_first_frame_after_the_grace(
