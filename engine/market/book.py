@@ -22,6 +22,7 @@ class Book:
     """Price -> size per side; `synced` only while the chain of updates is unbroken."""
 
     __slots__ = (
+        "_chained",
         "_keeping",
         "_waiting",
         "applied",
@@ -56,6 +57,7 @@ class Book:
         self.stale_dropped = 0
         self.waiting_dropped = 0
         self._keeping = True
+        self._chained = False
         self._waiting: deque[BookDelta] = deque(maxlen=MAX_WAITING)
 
     @property
@@ -86,9 +88,13 @@ class Book:
                 self.stale_dropped += 1
                 return
             renewed = True
+        if self.synced and not (self._keeping or self._chained):
+            # A venue that sends whole books alone: each is an update.
+            self.applied += 1
+        else:
+            self.snapshots += 1
         self.bid_side, self.ask_side = Side(event.bids), Side(event.asks)
         self.seq = event.seq
-        self.snapshots += 1
         self.snapshot_at = event.recv or event.ts
         self.recv = event.recv or event.ts
         bids, asks = self.bids, self.asks
@@ -123,6 +129,7 @@ class Book:
             self.ask_side.update(event.asks)
         self.seq = event.seq
         self.bridging = False
+        self._chained = True
         self.recv = event.recv or event.ts
         self.applied += 1
         return True

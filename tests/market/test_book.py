@@ -217,3 +217,14 @@ class WatchedBook(Book):
             touch = self.bid_side.arrays()[0].max(), self.ask_side.arrays()[0].min()
             self.touches.append((event.seq, touch))
         return applied
+
+
+def test_whole_books_alone_are_updates_and_no_resyncs(make) -> None:
+    book = Book()
+    for n in range(5):
+        book.snapshot(make.snapshot(float(n), 10 + n, [(99.0, 1.0 + n)], [(101.0, 1.0)]))
+    assert (book.snapshots, book.resyncs, book.applied) == (1, 0, 4)
+    assert (book.seq, book.bids) == (14, {99.0: 5.0})
+    book.lose()
+    book.snapshot(make.snapshot(9.0, 30, [(99.0, 1.0)], [(101.0, 1.0)]))
+    assert (book.snapshots, book.resyncs, book.applied) == (2, 1, 4)
