@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.cards.measure import TINY
+from engine.cards.measure import known_mean, over, summed
 from engine.market.view import Array, View, Window
 
 Mask = NDArray[np.bool_]
@@ -53,7 +53,8 @@ class Volatility(NamedTuple):
 def candles(view: View) -> Candles:
     """The view's bars in the form of `Candles`."""
     bars = view.bars
-    known = ~np.isnan(bars.open + bars.high + bars.low + bars.close)
+    together = bars.open + bars.high + bars.low + bars.close
+    known = together == together
     if known.all():
         whole = np.full(known[:, 0].shape, known.shape[1])
         return Candles(bars.open, bars.high, bars.low, bars.close, whole)
@@ -92,8 +93,9 @@ def latest(bars: int | Count, total: int) -> Array:
 
 def weighted(weight: Array, x: Array) -> Array:
     """Sum of x (W, N, S) over the bars with weights (N,), (W, N) or (W, N, S); (W, S)."""
-    axes = {1: "n", 2: "wn", 3: "wns"}[weight.ndim]
-    out: Array = np.einsum(f"{axes},wns->ws", weight, x)
+    if weight.ndim == 3:
+        return summed(weight * x)
+    out: Array = weight @ x if weight.ndim == 1 else (weight[:, None] @ x)[:, 0]
     return out
 
 
@@ -102,16 +104,14 @@ def window_return(view: View) -> Array:
     return view.spans.close[:, -1] - view.spans.open[:, -1]
 
 
+@lru_cache(maxsize=1)
 def realised(view: View) -> Array:
     """Root mean square of the up to 60 window returns before this one (eight at least), (W, S).
 
     About zero, not about their mean: a steady drift is movement too.
     """
-    past = (view.spans.close - view.spans.open)[:, :-1]
-    unknown = np.isnan(past)
-    known = past.shape[1] - unknown.sum(axis=1)
-    squares = np.where(unknown, 0.0, past) ** 2
-    return at_least(8, np.sqrt(squares.sum(axis=1) / np.maximum(known, 1)), known)
+    past = view.spans.close[:, :-1] - view.spans.open[:, :-1]
+    return np.sqrt(known_mean(past**2, least=8))
 
 
 def emas(bars: Candles, lengths: tuple[int, ...]) -> Array:
@@ -154,7 +154,7 @@ def wilder_ratio(
     """
     weight = _rows(_wilder(top.shape[1], 1, seed), known)
     above, below = (_running(x, weight, bars or x.shape[1]) for x in (top, bottom))
-    return np.divide(above, below, out=np.zeros_like(above), where=below > TINY)
+    return over(above, below)
 
 
 def _running(x: Array, weight: Array, bars: int) -> Array:
@@ -194,30 +194,30 @@ def _rows(table: Array, known: Count) -> Array:
     return np.asarray(table[known]).transpose(0, 2, 1)
 
 
-def true_range(bars: Candles) -> Array:
+@lru_cache(maxsize=1)
+def true_range(view: View) -> Array:
     """max(high, previous close) - min(low, previous close), (W, N, S); the first is 0."""
+    bars = candles(view)
     out = np.zeros_like(bars.close)
     before = bars.close[:, :-1]
-    np.subtract(
-        np.maximum(bars.high[:, 1:], before), np.minimum(bars.low[:, 1:], before), out=out[:, 1:]
-    )
+    top, bottom = np.maximum(bars.high[:, 1:], before), np.minimum(bars.low[:, 1:], before)
+    np.subtract(top, bottom, out=out[:, 1:])
     return out
 
 
-def wilder_atr(bars: Candles) -> Array:
+@lru_cache(maxsize=1)
+def wilder_atr(view: View) -> Array:
     """Wilder's ATR(14) in log price at the last bar (W, S), from 15 known bars on."""
-    return wilder(true_range(bars), bars.known)
+    return wilder(true_range(view), candles(view).known)
 
 
 def directional_movement(bars: Candles) -> tuple[Array, Array]:
     """Wilder's +DM and -DM of every bar, (W, N, S); the first is 0."""
     plus, minus = np.zeros_like(bars.high), np.zeros_like(bars.low)
-    up, down = plus[:, 1:], minus[:, 1:]
-    np.subtract(bars.high[:, 1:], bars.high[:, :-1], out=up)
-    np.subtract(bars.low[:, :-1], bars.low[:, 1:], out=down)
-    rising, falling = (up > down) & (up > 0), (down > up) & (down > 0)
-    up *= rising
-    down *= falling
+    up = bars.high[:, 1:] - bars.high[:, :-1]
+    down = bars.low[:, :-1] - bars.low[:, 1:]
+    np.multiply(np.maximum(up, 0.0), up > down, out=plus[:, 1:])
+    np.multiply(np.maximum(down, 0.0), down > up, out=minus[:, 1:])
     return plus, minus
 
 
@@ -240,19 +240,26 @@ def yang_zhang(view: View) -> Volatility:
     bars = candles(view)
     n = lengths[:, :, None]
     k = 0.34 / (1.34 + (n + 1) / (n - 1))
-    gap = np.zeros_like(bars.open)
-    np.subtract(bars.open[:, 1:], bars.close[:, :-1], out=gap[:, 1:])
     body, up, down = bars.close - bars.open, bars.high - bars.open, bars.low - bars.open
     squares = up * (up - body) + down * (down - body)
     squares *= (1 - k) * (n - 1) / n
-    squares += gap * gap + k * body * body
-    before = np.arange(len(n))[:, None], np.maximum(np.arange(gap.shape[1]) - lengths, 0)
-    bodies, energy = np.cumsum(body, axis=1), np.cumsum(squares, axis=1)
-    bodies -= bodies[before]
-    gaps = bars.close - bars.close[before] - bodies
-    variance = energy - energy[before] - (gaps * gaps + k * bodies * bodies) / n
+    squares += k * body * body
+    gap = bars.open[:, 1:] - bars.close[:, :-1]
+    squares[:, 1:] += gap * gap
+    energy = np.cumsum(squares, axis=1)
+    bodies = _since(np.cumsum(body, axis=1), lengths)
+    gaps = _since(bars.close, lengths) - bodies
+    variance = _since(energy, lengths) - (gaps * gaps + k * bodies * bodies) / n
     known = np.maximum(bars.known - lengths, 0)
-    sure = np.arange(gap.shape[1])[:, None] >= gap.shape[1] - known[:, None]
+    sure = np.arange(body.shape[1])[:, None] >= body.shape[1] - known[:, None]
     sure &= variance > _ROUNDING * energy
     variance *= sure / (n - 1)
     return Volatility(np.sqrt(variance), variance, lengths, known)
+
+
+def _since(x: Array, lengths: Count) -> Array:
+    """x (W, N, S) at each bar minus x so many bars (W, 1) before, 0 at the first of them."""
+    out = np.zeros_like(x)
+    for row, n in enumerate(lengths.flat):
+        np.subtract(x[row, n:], x[row, :-n], out=out[row, n:])
+    return out

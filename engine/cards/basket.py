@@ -7,30 +7,18 @@ from functools import lru_cache
 
 import numpy as np
 
-from engine.cards import peers
-from engine.cards.measure import direction, known_mean, market_leader, over, usual
+from engine.cards.measure import direction, known_mean, market_leader, over, usual_volume
+from engine.cards.peers import returns
 from engine.market.view import Array, View, Window
 
 BPS = 1e4
 LEAST_BARS = 30
 
 
-@lru_cache(maxsize=1)
-def moves(view: View) -> Array:
-    """Log return of each of the last 60 whole windows, oldest first, (W, 60, S)."""
-    return peers.returns(view)
-
-
 def leader(view: View, x: Array) -> Array:
     """BTC's column of x (W, N, S), (W, N, 1); NaN without BTC."""
     place = market_leader(view)
     return np.full_like(x[:, :, :1], np.nan) if place is None else x[:, :, place : place + 1]
-
-
-@lru_cache(maxsize=1)
-def betas(view: View) -> Array:
-    """`peers.betas`: slope of each symbol's window returns on BTC's, (W, S)."""
-    return peers.betas(view)
 
 
 def not_leader(view: View, x: Array) -> Array:
@@ -49,7 +37,7 @@ def breadth(view: View) -> Array:
     A symbol's side is tanh(window return / window ATR); two symbols at least.
     """
     side = direction(view)
-    weight = np.sqrt(usual(view.spans.buy + view.spans.sell))
+    weight = np.sqrt(usual_volume(view))
     known = (side == side) & (weight == weight)
     total = np.where(known, side * weight, 0.0).sum(axis=1)
     mean = over(total, np.where(known, weight, 0.0).sum(axis=1))
@@ -60,14 +48,14 @@ def rest(view: View) -> Array:
     """Mean window return of the symbols beside BTC, (W, 60, 1); two known at least."""
     place = market_leader(view)
     chosen = [n for n in range(len(view.symbols)) if n != place]
-    across = moves(view)[:, :, chosen].swapaxes(1, 2)
+    across = returns(view)[:, :, chosen].swapaxes(1, 2)
     return known_mean(across, least=min(2, max(len(chosen), 1)))[:, :, None]
 
 
 @lru_cache(maxsize=1)
 def bar_moves(view: View) -> Array:
     """Log return of each bar but the first, in bps, (W, N - 1, S)."""
-    return np.diff(view.bars.close, axis=1) * BPS
+    return (view.bars.close[:, 1:] - view.bars.close[:, :-1]) * BPS
 
 
 def dots(x: Array, y: Array) -> Array:

@@ -4,8 +4,20 @@ import numpy as np
 
 from engine.cards.averages import window_return
 from engine.cards.card import card
-from engine.cards.measure import TINY, bars_inside, inside, known_mean, net, over, standing
-from engine.cards.positioning import crowd_score, growth, growth_score, premium
+from engine.cards.first_pass import by_window, category_mean, nothing
+from engine.cards.measure import (
+    TINY,
+    bars_inside,
+    clip,
+    inside,
+    known_mean,
+    net,
+    over,
+    standing,
+    summed,
+    volume,
+)
+from engine.cards.positioning import crowd_score, growth_score, growth_size, premium_score
 from engine.cards.unusual import (
     SOFT,
     atr,
@@ -19,7 +31,7 @@ from engine.cards.unusual import (
     past_range,
     swept_bursts,
 )
-from engine.market.view import Array, FirstPass, View
+from engine.market.view import Array, View
 
 CATEGORY = "composite_alpha"
 
@@ -76,9 +88,9 @@ def trend_exhaustion(view: View) -> Array:
     half = np.array([w.span // w.bar // 2 for w in view.windows])
     recent = view.bars.close[:, -1] - view.bars.close[lane, -1 - half]
     support = (
-        np.clip(over(2 * late, early + late), 0, 1)
-        + np.clip(np.sign(trend) * flow(view), 0, 1)
-        + np.clip(over(2 * recent, whole), 0, 1)
+        clip(over(2 * late, early + late), 0, 1)
+        + clip(np.sign(trend) * flow(view), 0, 1)
+        + clip(over(2 * recent, whole), 0, 1)
     )
     out: Array = -trend * (1 - support / 3)
     return out
@@ -157,8 +169,8 @@ def sweep_and_reverse(view: View) -> Array:
     above, below_top, below, above_bottom = beyond(past_range(view))
     longs, shorts = swept_bursts(view)
     taken_back = over(2 * close - high - low, high - low)
-    low_pocket = np.clip(longs - POCKET, 0, 1) * np.maximum(taken_back, 0)
-    high_pocket = np.clip(shorts - POCKET, 0, 1) * np.maximum(-taken_back, 0)
+    low_pocket = clip(longs - POCKET, 0, 1) * np.maximum(taken_back, 0)
+    high_pocket = clip(shorts - POCKET, 0, 1) * np.maximum(-taken_back, 0)
     lower = (np.minimum(opened, close) - low) * np.maximum(below * above_bottom, low_pocket)
     upper = (high - np.maximum(opened, close)) * np.maximum(above * below_top, high_pocket)
     return over(lower - upper, atr(view))
@@ -200,13 +212,13 @@ def absorption(view: View) -> Array:
     known = (delta == delta) & (moves == moves)
     known[:, -1] = False
     x, y = np.where(known, delta, 0.0), np.where(known, moves, 0.0)
-    count = known.sum(axis=1)
-    slope = over(np.einsum("whs,whs->ws", x, y), np.einsum("whs,whs->ws", x, x))
-    sigma = np.sqrt(np.einsum("whs,whs->ws", y, y) / np.maximum(count, 1))
+    count = summed(known)
+    slope = over(summed(x * y), summed(x * x))
+    sigma = np.sqrt(summed(y * y) / np.maximum(count, 1.0))
     now = delta[:, -1]
     expected = np.maximum(slope, 0) * np.abs(now)
     made = np.sign(now) * moves[:, -1]
-    held = np.clip(over(expected - made, expected + SOFT * sigma), 0, 1)
+    held = clip(over(expected - made, expected + SOFT * sigma), 0, 1)
     share = net(spans.buy[:, -1], spans.sell[:, -1])
     return np.where(count >= LEAST, -share * held, np.nan)
 
@@ -229,9 +241,9 @@ def breakout_quality(view: View) -> Array:
     """
     _, below_top, _, above_bottom = past_range(view)
     side = beyond(-below_top) - beyond(-above_bottom)
-    volume = standing(view.spans.buy + view.spans.sell)
+    surge = standing(volume(view))
     carried = np.sign(side) * flow(view)
-    out: Array = side * np.maximum((volume + growth_score(view) + carried) / 3, 0)
+    out: Array = side * np.maximum((surge + growth_score(view) + carried) / 3, 0)
     return out
 
 
@@ -261,14 +273,13 @@ def trap_detector(view: View) -> Array:
     shorts = (below * above_bottom)[:, None] * _share_above(-low, -high, -bottom)
     longs = (above * below_top)[:, None] * _share_above(high, low, top)
     trapped = added * (shorts - longs)
-    enough = 2 * (trapped == trapped).sum(axis=1) >= lengths
-    change = np.sqrt(known_mean(growth(view)[:, :-1] ** 2, least=2))
-    return np.where(enough, over(known_mean(trapped) * lengths, change), np.nan)
+    enough = 2 * summed(trapped == trapped) >= lengths
+    return np.where(enough, over(known_mean(trapped) * lengths, growth_size(view)), np.nan)
 
 
 def _share_above(high: Array, low: Array, level: Array) -> Array:
     """Share of each bar's range above a level; a bar without a range is above it or not."""
-    out: Array = np.clip((high - level) / np.maximum(high - low, TINY), 0, 1)
+    out: Array = clip((high - level) / np.maximum(high - low, TINY), 0, 1)
     return out
 
 
@@ -286,7 +297,7 @@ def positioning_crowding(view: View) -> Array:
     Source: Schmeling, Schrimpf, Todorov, Crypto Carry (2023): high carry, from trend-chasing
     leverage, foretells crashes and liquidations.
     """
-    crowd = (funding_score(view) + crowd_score(view) + standing(premium(view))) / 3
+    crowd = (funding_score(view) + crowd_score(view) + premium_score(view)) / 3
     excess = np.sign(crowd) * np.maximum(np.abs(crowd) - 1, 0)
     out: Array = -excess * oi_percentile(view)
     return out
@@ -305,23 +316,11 @@ def flow_consensus(view: View) -> Array:
     Source: Timmermann, Forecast Combinations (2006): the mean of forecasts from different
     information.
     """
-    first = view.first
-    if first is None:
-        return np.full((0, len(view.windows), len(view.symbols)), np.nan)
-    scores = np.stack([_category_mean(first, category) for category in CONSENSUS])
+    if view.first is None:
+        return nothing(view)
+    scores = np.array([category_mean(view, category) for category in CONSENSUS])
     known = scores == scores
     mean = np.where(known, scores, 0.0).sum(axis=0) / len(CONSENSUS)
     weakest = np.where(known, np.sign(mean) * scores, np.inf).min(axis=0)
-    agreed = mean * np.clip(weakest / DEAD_BAND, 0, 1)
-    return np.where(known.sum(axis=0) >= 2, agreed, np.nan)
-
-
-def _category_mean(first: FirstPass, category: str) -> Array:
-    """Weighted mean score of a category's cards, (M, W, S); NaN where none is known."""
-    chosen = [n for n, name in enumerate(first.categories) if name == category]
-    scores = first.by_window[:, chosen]
-    known = scores == scores
-    filled, weight = np.where(known, scores, 0.0), first.weight[:, chosen]
-    total = np.einsum("mcws,mcs->mws", filled, weight)
-    mean = over(total, np.einsum("mcws,mcs->mws", known.astype(np.float64), np.abs(weight)))
-    return np.where(known.any(axis=1), mean, np.nan)
+    agreed = mean * clip(weakest / DEAD_BAND, 0, 1)
+    return by_window(view, np.where(known.sum(axis=0) >= 2, agreed, np.nan))

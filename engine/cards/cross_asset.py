@@ -8,19 +8,18 @@ import numpy as np
 from engine.cards.basket import (
     LEAST_BARS,
     bar_moves,
-    betas,
     breadth,
     dots,
     followed,
     leader,
-    moves,
     not_leader,
     rest,
 )
 from engine.cards.card import card
+from engine.cards.elsewhere import everywhere
 from engine.cards.first_pass import EXEMPT, mean_scores, nothing
-from engine.cards.measure import LEADER, market_leader, over, scaled
-from engine.cards.peers import correlations
+from engine.cards.measure import LEADER, clip, market_leader, over, scaled, summed
+from engine.cards.peers import betas, correlations, returns
 from engine.cards.unusual import liquidation_bursts, move
 from engine.market.view import Array, View
 
@@ -57,7 +56,7 @@ def btc_beta(view: View) -> Array:
     x, y = np.where(known, before, 0.0), np.where(both, step, 0.0)
     count, squares, product = dots(known * 1.0, both * 1.0), dots(x * x, both * 1.0), dots(x, y)
     explained = over(product * product, squares)
-    left = np.maximum(np.einsum("wns,wns->ws", y, y) - explained, 0.0)
+    left = np.maximum(summed(y * y) - explained, 0.0)
     sure = np.maximum(1.0 - over(left, np.maximum(count - 1.0, 1.0) * explained), 0.0)
     to_come = _to_come(lead, span) + 0.0 * step[:, -1]
     found = np.maximum(over(product, squares), 0.0) * sure * to_come
@@ -67,14 +66,11 @@ def btc_beta(view: View) -> Array:
 def _before(lead: Array, span: Array) -> Array:
     """BTC's return over the `span` (W, 1) bars before each bar, (W, N); NaN unless all known."""
     known = lead == lead
-    time, row = np.arange(lead.shape[1]), np.arange(len(lead))[:, None]
-    first = np.maximum(time - span, 0)
-    path, there = (
-        np.cumsum(np.pad(x, ((0, 0), (1, 0))), axis=1)
-        for x in (np.where(known, lead, 0.0), known * 1.0)
-    )
-    whole = there[:, :-1] - there[row, first] == span
-    return np.where(whole, path[:, :-1] - path[row, first], np.nan)
+    row, first = np.arange(len(lead))[:, None], np.maximum(np.arange(lead.shape[1]) - span, 0)
+    path = np.zeros((2, len(lead), lead.shape[1] + 1))
+    np.cumsum([np.where(known, lead, 0.0), known], axis=2, out=path[:, :, 1:])
+    total, there = path[:, :, :-1] - path[:, row, first]
+    return np.where(there == span, total, np.nan)
 
 
 def _to_come(lead: Array, span: Array) -> Array:
@@ -109,7 +105,7 @@ def btc_stress_spill(view: View) -> Array:
     burst = np.maximum(liquidation_bursts(view)[0][:, place], 0.0)
     stress = fall * (1.0 + burst / (burst + FORCED))
     here = 0.0 * (view.spans.close[:, -1] + view.spans.long_liq[:, -1])
-    return not_leader(view, here - np.clip(betas(view), 0.0, MOST_BETA) * stress[:, None])
+    return not_leader(view, here - clip(betas(view), 0.0, MOST_BETA) * stress[:, None])
 
 
 @card(CATEGORY, "relative_strength", "Relative Strength", "bars", spans=(3600, 86_400),
@@ -123,7 +119,7 @@ def relative_strength(view: View) -> Array:
 
     Source: Blitz, Huij, Martens, Residual Momentum (2011); Jegadeesh, Titman (1993).
     """
-    own = moves(view) - betas(view)[:, None] * leader(view, moves(view))
+    own = returns(view) - betas(view)[:, None] * leader(view, returns(view))
     return not_leader(view, scaled(own))
 
 
@@ -140,7 +136,7 @@ def market_breadth(view: View) -> Array:
     Zaremba, Szyszka, Karathanasopoulos, Mikutowski, Herding for Profits: Market Breadth and the
     Cross-Section of Global Equity Returns (2021).
     """
-    return np.repeat(breadth(view), len(view.symbols), axis=1)
+    return everywhere(view, breadth(view))
 
 
 @card(CATEGORY, "correlated_confirmation", "Correlated Confirmation", "bars", "cards",
@@ -163,7 +159,7 @@ def correlated_confirmation(view: View) -> Array:
     alike = correlations(view)
     own = np.arange(len(view.symbols))
     alike[:, own, own] = np.where(np.isnan(alike[:, own, own]), np.nan, 0.0)
-    weight = np.maximum(np.nan_to_num(alike), 0.0)
+    weight = np.fmax(alike, 0.0)
     if len(own) > PEERS:
         weight *= weight >= np.partition(weight, -PEERS, axis=1)[:, -PEERS, None]
     known = score == score
@@ -185,6 +181,6 @@ def dominance_drift(view: View) -> Array:
     Source: Borri, Shakhnov, The Cross-Section of Cryptocurrency Returns (2022); Liu, Tsyvinski, Wu,
     Common Risk Factors in Cryptocurrency (2022), for BTC against the rest.
     """
-    drift = scaled(leader(view, moves(view)) - rest(view))
+    drift = scaled(leader(view, returns(view)) - rest(view))
     side = np.where([symbol == LEADER for symbol in view.symbols], 1.0, -1.0)
-    return drift * side + 0.0 * moves(view)[:, -1]
+    return drift * side + 0.0 * returns(view)[:, -1]

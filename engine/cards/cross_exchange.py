@@ -7,8 +7,8 @@ and leaves every sum at once.
 import numpy as np
 
 from engine.cards.card import card
-from engine.cards.elsewhere import only
-from engine.cards.measure import known_mean, known_sum, level, net, others, over
+from engine.cards.elsewhere import only, rivals
+from engine.cards.measure import clip, known_mean, known_sum, level, net, others, over
 from engine.market.view import Array, Flags, View
 
 CATEGORY = "cross_exchange"
@@ -63,7 +63,7 @@ def funding_divergence(view: View) -> Array:
     middle = np.maximum(np.stack([count - 1, count]), 0) // 2
     if not len(funding):
         return level(view, np.full(len(view.symbols), np.nan))
-    median = np.take_along_axis(in_order, middle, axis=0).mean(axis=0)
+    median = in_order[middle, np.arange(len(view.symbols))].mean(axis=0)
     skew = known_mean(funding[None])[0] - median
     return level(view, np.where(count >= LEAST_FUNDINGS, -skew, np.nan))
 
@@ -81,7 +81,7 @@ def agg_open_interest(view: View) -> Array:
     Yogo, What Does Futures Market Interest Tell Us About the Macroeconomy and Asset Prices? (2012).
     """
     venues = view.venues
-    now = venues.oi[:, None] * others(view) * only(~venues.spot)
+    now = venues.oi[:, None] * rivals(view)
     flow = venues.buy + venues.sell
     before = venues.oi_before + 0.0 * (now + flow)
     grown = known_sum(now + 0.0 * before) - known_sum(before)
@@ -100,7 +100,7 @@ def agg_volume_delta(view: View) -> Array:
     Bitcoin Markets (2021), on flow elsewhere.
     """
     venues = view.venues
-    counted = others(view) * only(~venues.spot)
+    counted = rivals(view)
     return net(known_sum(venues.buy * counted), known_sum(venues.sell * counted))
 
 
@@ -140,7 +140,7 @@ def _leads(course: Array, own: Array) -> Array:
     backward = np.einsum("vns,ns->vs", step, own_past)
     energy = np.einsum("vns,vns->vs", step, step) * np.einsum("ns,ns->s", own_step, own_step)
     lead = (forward - backward) / np.sqrt(np.where(energy == 0, 1.0, energy))
-    out: Array = np.clip(lead, 0.0, 1.0)
+    out: Array = clip(lead, 0.0, 1.0)
     return out
 
 
@@ -216,6 +216,6 @@ def agg_liquidations(view: View) -> Array:
     forced closing.
     """
     venues = view.venues
-    forced = (venues.short_liq - venues.long_liq) * others(view) * only(~venues.spot)
+    forced = (venues.short_liq - venues.long_liq) * rivals(view)
     volume = venues.buy + venues.sell + 0.0 * forced
     return over(known_sum(forced + 0.0 * volume), known_sum(volume))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from engine.cards.card import card
-from engine.cards.elsewhere import DAILY, WEEK, growth, only
+from engine.cards.elsewhere import DAILY, WEEK, grown, only
 from engine.cards.measure import known_sum, level, net, outside, over
 from engine.market.view import Array, Flags, View
 
@@ -52,7 +52,7 @@ def tvl_flow_momentum(view: View) -> Array:
     Projects: A Study of Key Performance Indicators in Terms of DeFi Protocols' Valuations (2022).
     """
     close = view.spans.close
-    locked = growth(outside(view, "tvl"), WEEK)[:, -1]
+    locked = grown(outside(view, "tvl"), WEEK)
     return locked - (close[:, -1] - close[:, -1 - WEEK])
 
 
@@ -68,7 +68,7 @@ def stablecoin_flow(view: View) -> Array:
     Source: DefiLlama, stablecoins by chain; Ante, Fiedler, Strehle, The Influence of Stablecoin
     Issuances on Cryptocurrency Markets (2021).
     """
-    return growth(outside(view, "chain_stablecoins"), WEEK)[:, -1]
+    return grown(outside(view, "chain_stablecoins"), WEEK)
 
 
 @card(CATEGORY, "dex_volume_share", "DEX Volume Share", "trades", "venues", level=True)

@@ -16,6 +16,8 @@ from engine.cards.measure import (
     net,
     over,
     standing,
+    summed,
+    volume,
 )
 from engine.cards.positioning import (
     beyond,
@@ -92,8 +94,8 @@ def oi_price_quadrant(view: View) -> Array:
     usual_move = np.sqrt(known_mean(moves * moves))[:, None]
     parts = inside(view, opened * np.tanh(over(moves, usual_move)))
     known = parts == parts
-    total = 100.0 * np.where(known, parts, 0.0).sum(axis=1)
-    return np.where(2 * known.sum(axis=1) >= bars_inside(view), total, np.nan)
+    total = 100.0 * summed(np.where(known, parts, 0.0))
+    return np.where(2 * summed(known) >= bars_inside(view), total, np.nan)
 
 
 @card(CATEGORY, "oi_rate_of_change", "OI Rate of Change", "oi", "trades", cadence=POLLED)
@@ -188,11 +190,10 @@ def leverage_ratio(view: View) -> Array:
     what becomes of a crowded side. Market value, the other base, lacks a source for all symbols.
     """
     spans = view.spans
-    volume = spans.buy + spans.sell
     taken = np.array([[min(DAY // window.span, MOST_WINDOWS)] for window in view.windows])
-    recent = np.arange(volume.shape[1], 0, -1) <= taken
-    mean = known_mean(volume, least=2)
-    now = over(known_mean(np.where(recent[:, :, None], volume, np.nan)), mean)
+    recent = np.arange(spans.buy.shape[1], 0, -1) <= taken
+    mean = known_mean(volume(view), least=2)
+    now = over(known_mean(np.where(recent[:, :, None], volume(view), np.nan)), mean)
     held = over(spans.oi[:, -1], known_mean(spans.oi, least=2))
     excess = np.log(np.maximum(held, SMALL) / np.maximum(now, SMALL))
     excess = np.where(mean == 0, 0.0 * held, excess)

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from engine.cards.measure import market_leader, net, outside, over, scaled
+from engine.cards.measure import clip, market_leader, net, others, outside, over, scaled, summed
+from engine.cards.peers import returns
 from engine.market.view import Array, Flags, View
 
 DAILY = 86_400.0
@@ -32,7 +33,7 @@ def market_wide(view: View, name: str) -> Array:
 
 def everywhere(view: View, x: Array) -> Array:
     """A value per window (W, 1) as a card's result, the same for every symbol."""
-    return np.repeat(x, len(view.symbols), axis=1)
+    return np.full((len(x), len(view.symbols)), x)
 
 
 def growth(x: Array, windows: int = 1) -> Array:
@@ -42,6 +43,17 @@ def growth(x: Array, windows: int = 1) -> Array:
     where both are 0.
     """
     return 2.0 * net(x[:, windows:], x[:, :-windows])
+
+
+def grown(x: Array, windows: int = 1) -> Array:
+    """The same at the end of the current window alone, (W, S)."""
+    return 2.0 * net(x[:, -1], x[:, -1 - windows])
+
+
+@lru_cache(maxsize=1)
+def rivals(view: View) -> Array:
+    """(V, 1, 1): 1 for every perpetual venue but the reference, NaN for the rest."""
+    return others(view) * only(~view.venues.spot)
 
 
 @lru_cache(maxsize=1)
@@ -67,7 +79,7 @@ def leader_moves(view: View, daily: Flags | None = None) -> Array:
     place = market_leader(view)
     if place is None:
         return np.full((len(view.windows), view.spans.close.shape[1] - 1, 1), np.nan)
-    moves = np.diff(view.spans.close[:, :, place : place + 1], axis=1)
+    moves = returns(view)[:, :, place : place + 1]
     if daily is None or not daily.any():
         return moves
     before = np.concatenate([np.full_like(moves[:, :1], np.nan), moves[:, :-1]], axis=1)
@@ -79,14 +91,14 @@ def correlation(x: Array, y: Array) -> Array:
     """Correlation along axis 1 over what both know, 20 at least; 0 where either stands still."""
     pair = np.stack([x + 0.0 * y, y + 0.0 * x])
     known = pair == pair
-    n = known[0].sum(axis=1)
+    n = summed(known[0])
     mean = np.where(known, pair, 0.0).sum(axis=2) / np.maximum(n, 1)
     pair = np.where(known, pair - mean[:, :, None], 0.0)
     # Of magnitude one before squaring, so that small returns are not taken for none.
     pair = over(pair, np.abs(pair).max(axis=2, keepdims=True))
     a, b = pair
-    scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-    out = np.clip(over((a * b).sum(axis=1), scale), -1.0, 1.0)
+    scale = np.sqrt(summed(a * a) * summed(b * b))
+    out = clip(over(summed(a * b), scale), -1.0, 1.0)
     return np.where(n >= LEAST, out, np.nan)
 
 

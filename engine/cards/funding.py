@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from engine.cards.card import card
-from engine.cards.measure import bars_inside, inside, known_mean, over, scaled
+from engine.cards.measure import bars_inside, clip, inside, known_mean, over, scaled, summed
 from engine.cards.positioning import beyond, premium, premium_score, together, trend_side
 from engine.market.view import Array, View
 
@@ -29,7 +29,7 @@ HURDLE = 0.20
 def _mean(view: View, x: Array) -> Array:
     """Mean of the window's known bars of x (W, N, S), half of them at least; (W, S)."""
     bars = inside(view, x)
-    enough = 2 * np.sum(bars == bars, axis=1) >= bars_inside(view)
+    enough = 2 * summed(bars == bars) >= bars_inside(view)
     return np.where(enough, known_mean(bars), np.nan)
 
 
@@ -79,7 +79,7 @@ def funding_regime(view: View) -> Array:
     """
     funding = view.spans.funding
     rise = np.tanh(scaled(funding[:, 1:] - funding[:, :-1]))
-    calm = np.clip(2.0 - np.abs(funding[:, -1]) / MILD, -1.0, 1.0)
+    calm = clip(2.0 - np.abs(funding[:, -1]) / MILD, -1.0, 1.0)
     return together(trend_side(view), rise) * calm
 
 
@@ -115,7 +115,7 @@ def funding_forecast(view: View) -> Array:
     the average premium index with weights 1, 2, ... n.
     """
     calendar = view.calendar
-    passed = 1.0 - np.clip(over(calendar.to_funding, calendar.funding_interval), 0.0, 1.0)
+    passed = 1.0 - clip(over(calendar.to_funding, calendar.funding_interval), 0.0, 1.0)
     return (passed**2 - 1.0) * (beyond(_gap(view), CLAMP) - view.spans.funding[:, -1])
 
 
@@ -133,5 +133,5 @@ def perp_premium(view: View) -> Array:
     """
     gap = premium(view)
     z = premium_score(view)
-    extreme = np.clip(np.abs(z) - 1.0, 0.0, 1.0)
+    extreme = clip(np.abs(z) - 1.0, 0.0, 1.0)
     return (1.0 - extreme) * scaled(gap[:, 1:] - gap[:, :-1]) - extreme * z

@@ -7,7 +7,7 @@ hold shorts that a rise would close (above) and longs that a fall would close (b
 import numpy as np
 
 from engine.cards.card import card
-from engine.cards.measure import TINY, bars_inside, inside, level, net, over
+from engine.cards.measure import TINY, bars_inside, clip, inside, level, net, over, summed
 from engine.cards.unusual import SOFT, atr, liquidation_bursts, newest, swept_bursts
 from engine.market.view import Array, View
 
@@ -100,8 +100,9 @@ def _resting(view: View, reach: Array) -> Array:
         [x[:, -1] for x in (spans.bid_10, spans.bid_50, spans.bid_100)],
     ])  # fmt: skip
     inner = np.stack([np.zeros_like(reach), *edges[:-1]])
-    share = np.clip(over(reach - inner, np.stack(edges) - inner), 0, 1)
-    steps = np.diff(depths, axis=1, prepend=0.0)
+    share = clip(over(reach - inner, np.stack(edges) - inner), 0, 1)
+    steps = depths.copy()
+    steps[:, 1:] -= depths[:, :-1]
     farther = over(depths[:, -1], edges[-1][None]) * np.maximum(reach - edges[-1], 0)
     out: Array = (steps * share).sum(axis=1) + farther
     return out
@@ -187,7 +188,7 @@ def liquidation_sweep(view: View) -> Array:
     ahead = bars.close[:, -1:] - (known + bars.low[:, bar]) / 2
     up = np.maximum(_weighted(bars.long_swept[:, bar], ahead), 0)
     down = np.maximum(-_weighted(bars.short_swept[:, bar], ahead), 0)
-    back = np.clip(longs - CONSUMED, 0, 1) * up - np.clip(shorts - CONSUMED, 0, 1) * down
+    back = clip(longs - CONSUMED, 0, 1) * up - clip(shorts - CONSUMED, 0, 1) * down
     return over(back, atr(view))
 
 
@@ -195,8 +196,8 @@ def _weighted(weight: Array, x: Array) -> Array:
     """Mean of x (W, N, S) by weight over what is known, (W, S); 0 without any weight."""
     product = weight * x
     known = product == product
-    top, bottom = (np.where(known, y, 0.0).sum(axis=1) for y in (product, weight))
-    return np.where(known.any(axis=1), over(top, bottom), np.nan)
+    top, bottom = (summed(np.where(known, y, 0.0)) for y in (product, weight))
+    return np.where(summed(known) > 0, over(top, bottom), np.nan)
 
 
 @card(CATEGORY, "liquidation_flush", "Liquidation Flush", "liq", scale="fixed", unit=2.0)

@@ -4,15 +4,15 @@ Swings are five-bar fractals of the window's bars (`swing_points`), ATR is Wilde
 where it is not that of the window.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
-from engine.cards.averages import WILDER, at_least, candles
+from engine.cards.averages import WILDER, at_least, candles, wilder_atr
 from engine.cards.card import card
-from engine.cards.measure import bars_inside, known_sum, net, over, window_atr
+from engine.cards.measure import bars_inside, clip, known_sum, net, over, summed, window_atr
 from engine.cards.swing_points import (
     Places,
-    Points,
-    atr,
     both_sides,
     extremes_since,
     last_break,
@@ -43,20 +43,21 @@ def swing_trend(view: View) -> Array:
     Source: Dow theory as in Edwards, Magee, Technical Analysis of Stock Trends (1948); fractals:
     Williams, Trading Chaos (1995).
     """
-    lanes = view.bars.close.shape[1], len(view.windows) * len(view.symbols)
-    reach = atr(view)
-    count = sum(_higher(points, reach, *lanes) for points in swings(view))
-    return at_least(WILDER + 1, np.reshape(count, reach.shape), candles(view).known)
-
-
-def _higher(points: Points, reach: Array, total: int, lanes: int) -> Array:
-    """Swings higher than the one before, less lower ones, fading with age; one value a lane."""
+    points, reach = swings(view), wilder_atr(view)
     same = points.lane[1:] == points.lane[:-1]
     lane, bar = points.lane[1:][same], points.bar[1:][same]
-    rise = np.diff(points.price)[same]
-    count = over(rise, np.abs(rise) + SOFT * reach.ravel()[lane])
-    fade = 0.5 ** (np.arange(total)[::-1] / HALF_LIFE)
-    return np.bincount(lane, count * fade[bar], lanes).astype(np.float64)
+    rise = (points.price[1:] - points.price[:-1])[same]
+    count = over(rise, np.abs(rise) + SOFT * reach.ravel()[lane % reach.size])
+    count *= _fade(view.bars.close.shape[1])[bar]
+    highs, lows = np.bincount(lane, count, 2 * reach.size).reshape(2, *reach.shape) + 0.0
+    return at_least(WILDER + 1, highs - lows, candles(view).known)
+
+
+@lru_cache
+def _fade(total: int) -> Array:
+    """What each of so many bars counts by its age."""
+    out: Array = 0.5 ** (np.arange(total)[::-1] / HALF_LIFE)
+    return out
 
 
 @card(CATEGORY, "structure_break", "Structure Break", "bars", scale="fixed")
@@ -96,7 +97,7 @@ def _broken(view: View, wanted: float) -> Array:
     beyond = np.maximum(found.side * (bars.close[:, -1] - found.level), 0.0)
     fade = np.maximum(1 - found.age / bars_inside(view), 0.0)
     held = np.where(found.side * found.before == wanted, found.side * beyond * fade, 0.0)
-    return at_least(WILDER + 1, over(held, atr(view)), bars.known)
+    return at_least(WILDER + 1, over(held, wilder_atr(view)), bars.known)
 
 
 @card(CATEGORY, "range_position", "Range Position", "bars")
@@ -117,9 +118,9 @@ def range_position(view: View) -> Array:
     high, low = bars.high[:, -RANGE:].max(axis=1), bars.low[:, -RANGE:].min(axis=1)
     close = recent[:, -1]
     place = over((close - low) - (high - close), 2 * (high - low))
-    travelled = np.abs(np.diff(recent, axis=1)).sum(axis=1)
+    travelled = summed(np.abs(recent[:, 1:] - recent[:, :-1]))
     trending = over(np.abs(close - recent[:, 0]) * np.sqrt(RANGE), travelled)
-    return at_least(RANGE + 1, place * np.clip(trending - 1, -1, 1), bars.known)
+    return at_least(RANGE + 1, place * clip(trending - 1, -1, 1), bars.known)
 
 
 @card(CATEGORY, "fair_value_gap", "Fair Value Gap", "bars")
@@ -137,7 +138,7 @@ def fair_value_gap(view: View) -> Array:
     Source: gaps as support and resistance: Murphy, Technical Analysis of the Financial Markets
     (1999); empty price ranges in the book: Farmer, Gillemot, Lillo, Mike, Sen (2004).
     """
-    bars, reach = view.bars, atr(view)
+    bars, reach = view.bars, wilder_atr(view)
     low, high, lowest, highest = (x.ravel() for x in (bars.low, bars.high, *extremes_since(view)))
     apart = len(view.symbols)
     below, above = np.zeros((2, *bars.low.shape), dtype=np.bool_)
@@ -172,7 +173,7 @@ def order_block(view: View) -> Array:
     orders; Bouchaud, Farmer, Lillo, How Markets Slowly Digest Changes in Supply and Demand (2009),
     on large orders that are worked where they began.
     """
-    bars, reach = view.bars, atr(view)
+    bars, reach = view.bars, wilder_atr(view)
     lowest, highest = (x.ravel() for x in extremes_since(view))
     apart = len(view.symbols)
     falling, rising = bars.close < bars.open, bars.close > bars.open
@@ -197,9 +198,9 @@ def _strength(view: View, blocks: Places, reach: Array) -> Array:
     impulse = over((side * bars.close.ravel()[later]).max(axis=0) - lid, size) - 1
     price = side * bars.close[:, -1].ravel()[lane]
     away = over(np.maximum(price - lid, 0), size)
-    hold = np.clip(over(price - floor, lid - floor + SOFT * size), 0, 1)
+    hold = clip(over(price - floor, lid - floor + SOFT * size), 0, 1)
     flow = np.maximum(side * net(buy, sell), 0)
-    out: Array = np.clip(impulse, 0, STRONGEST) * flow / (1 + away**2) * hold
+    out: Array = clip(impulse, 0, STRONGEST) * flow / (1 + away**2) * hold
     return out
 
 

@@ -6,8 +6,17 @@ Three have weight 0: they are inputs of the confidence map, and vote no second t
 import numpy as np
 
 from engine.cards.card import card
-from engine.cards.first_pass import EXEMPT, by_category, nothing, sides, votes, weighted_mean
-from engine.cards.measure import over
+from engine.cards.first_pass import (
+    EXEMPT,
+    by_category,
+    by_window,
+    nothing,
+    sides,
+    voted,
+    votes,
+    weighted_mean,
+)
+from engine.cards.measure import over, summed
 from engine.market.view import Array, View
 
 CATEGORY = "meta_signals"
@@ -27,7 +36,8 @@ def confidence_ensemble(view: View) -> Array:
     """
     if view.first is None:
         return nothing(view)
-    return weighted_mean(view, np.nan_to_num(view.first.confidence))
+    sure = view.first.confidence
+    return weighted_mean(view, np.where(sure == sure, sure, 0.0))
 
 
 @card(CATEGORY, "signal_agreement", "Signal Agreement", "cards", prior=0.0,
@@ -45,10 +55,8 @@ def signal_agreement(view: View) -> Array:
     """
     if view.first is None:
         return nothing(view)
-    score, known = votes(view)
-    count = known.sum(axis=1)
-    mean = sides(score).sum(axis=1) / np.maximum(count, 1.0)
-    return np.where(count > 0, mean, np.nan)
+    seen = votes(view)
+    return by_window(view, voted(seen, summed(sides(seen.score)) / np.maximum(seen.voters, 1.0)))
 
 
 @card(CATEGORY, "agreement_velocity", "Agreement Velocity", "cards",
@@ -88,9 +96,8 @@ def category_conflict(view: View) -> Array:
     if view.first is None:
         return nothing(view)
     score, weight = by_category(view)
-    whole = weight.sum(axis=1)
-    mean = sides(over((score * weight).sum(axis=1), whole))
-    against = np.maximum(-sides(score) * mean[:, None], 0.0)
-    share = over((against * weight).sum(axis=1), whole)
-    known = votes(view)[1].any(axis=1)
-    return np.where(known, -np.sign(mean) * share, np.nan)
+    whole = summed(weight)
+    mean = sides(over(summed(score * weight), whole))
+    against = np.maximum(sides(score) * -mean[:, None], 0.0)
+    share = over(summed(against * weight), whole)
+    return by_window(view, voted(votes(view), -np.sign(mean) * share))

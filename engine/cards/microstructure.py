@@ -1,10 +1,9 @@
 """Microstructure: what a trade does to price, how trades come, and what the book hides."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.cards.card import card
-from engine.cards.measure import known_mean, net, over, usual
+from engine.cards.measure import mean_volume, net, over, summed, usual, usual_volume
 from engine.market.view import Array, View
 
 CATEGORY = "microstructure"
@@ -34,34 +33,30 @@ def price_impact(view: View) -> Array:
     Impact Asymmetry of Block Trades (2001).
     """
     bars = view.bars
-    move = np.diff(bars.close[:, -RECENT_BARS - 1 :], axis=1)
+    close = bars.close[:, -RECENT_BARS - 1 :]
+    move = close[:, 1:] - close[:, :-1]
     delta = bars.buy[:, -RECENT_BARS:] - bars.sell[:, -RECENT_BARS:]
     known = (move == move) & (delta == delta)
-    count = known.sum(axis=1)
-    bend = _bend(np.where(known, move, 0.0), np.where(known, delta, 0.0), np.maximum(count, 1))
+    count = summed(known)
+    bend = _bend(np.where(known, move, 0.0), np.where(known, delta, 0.0), np.maximum(count, 1.0))
     return np.where(count >= LEAST_BARS, 2 * bend, np.nan)
 
 
-def _bend(r: Array, d: Array, count: NDArray[np.int64]) -> Array:
+def _bend(r: Array, d: Array, count: Array) -> Array:
     """Standardised c of r = a + b d + c |d| along axis 1; 0 where either stands still."""
     size = np.abs(d)
-    mean_r, mean_d, mean_size = (x.sum(axis=1) / count for x in (r, d, size))
-    squares_r, squares_d = _dot(r, r), _dot(d, d)
+    mean_r, mean_d, mean_size = (summed(x) / count for x in (r, d, size))
+    squares_r, squares_d = summed(r * r), summed(d * d)
     rr, dd = squares_r - count * mean_r**2, squares_d - count * mean_d**2
     ss = squares_d - count * mean_size**2
-    rd = _dot(r, d) - count * mean_r * mean_d
-    rs = _dot(r, size) - count * mean_r * mean_size
-    ds = _dot(d, size) - count * mean_d * mean_size
+    rd = summed(r * d) - count * mean_r * mean_d
+    rs = summed(r * size) - count * mean_r * mean_size
+    ds = summed(d * size) - count * mean_d * mean_size
     # Below rounding of the sums a series stands still.
     usable = (rr > ROUNDING * squares_r) & (np.minimum(dd, ss) > ROUNDING * squares_d)
     bottom = np.where(usable, dd * ss * (1 + RIDGE) - ds * ds, 1.0)
     bend = (rs * dd - rd * ds) / bottom * np.sqrt(np.where(usable, ss / np.where(usable, rr, 1), 0))
     out: Array = np.where(usable, bend, 0.0)
-    return out
-
-
-def _dot(x: Array, y: Array) -> Array:
-    out: Array = np.einsum("wns,wns->ws", x, y)
     return out
 
 
@@ -106,7 +101,7 @@ def sweep_detector(view: View) -> Array:
     Orders (2012): such orders carry more information.
     """
     spans = view.spans
-    return over(spans.sweep_buy[:, -1] - spans.sweep_sell[:, -1], usual(spans.buy + spans.sell))
+    return over(spans.sweep_buy[:, -1] - spans.sweep_sell[:, -1], usual_volume(view))
 
 
 @card(CATEGORY, "quote_flicker", "Quote Flicker", "book")
@@ -143,7 +138,7 @@ def effective_spread(view: View) -> Array:
     buy, sell = spans.buy[:, -1], spans.sell[:, -1]
     paid_buy, paid_sell = spans.paid_buy[:, -1], spans.paid_sell[:, -1]
     both = over(paid_buy + paid_sell, buy + sell)
-    little = SMALL * known_mean(spans.buy + spans.sell)
+    little = SMALL * mean_volume(view)
     bought = over(paid_buy + little * both, buy + little)
     sold = over(paid_sell + little * both, sell + little)
     return 2 * BPS * (bought - sold)

@@ -17,7 +17,7 @@ from engine.cards.averages import (
     window_return,
 )
 from engine.cards.card import card
-from engine.cards.measure import over, window_atr
+from engine.cards.measure import clip, over, summed, window_atr
 from engine.market.view import Array, View
 
 CATEGORY = "momentum"
@@ -116,7 +116,7 @@ def ma_stack(view: View) -> Array:
     """
     bars = candles(view)
     average = emas(bars, STACK)
-    spacing = over(average[:, :-1] - average[:, 1:], wilder_atr(bars)[:, None])
+    spacing = over(average[:, :-1] - average[:, 1:], wilder_atr(view)[:, None])
     whole, size = spacing.sum(axis=1), np.abs(spacing).sum(axis=1)
     return at_least(STACK[-1], over(whole * np.abs(whole), size), bars.known)
 
@@ -141,7 +141,7 @@ def vwap_distance(view: View) -> Array:
     session = _session(view)
     weight = np.where(known, notional, 0.0) * session[:, :, None]
     ahead = np.where(known, price[:, None] - bars.vwap, 0.0)
-    x = over(over(weighted(weight, ahead), weight.sum(axis=1)), window_atr(view))
+    x = over(over(weighted(weight, ahead), summed(weight)), window_atr(view))
     size = np.abs(x)
     shaped = np.sign(x) * np.maximum(np.minimum(size, 2 - size), -2)
     return np.where(weighted(session, known) > 0, shaped, np.nan)
@@ -150,8 +150,8 @@ def vwap_distance(view: View) -> Array:
 def _session(view: View) -> Array:
     """1 for bars (W, N) that end after the last midnight UTC and the current one, else 0."""
     total = view.bars.close.shape[1]
-    bars = [-(-(view.now % DAY) // (w.bar * SECOND)) for w in view.windows]
-    return latest(np.clip(bars, 1, total)[:, None], total)
+    bars = [max(1, -(-(view.now % DAY) // (w.bar * SECOND))) for w in view.windows]
+    return latest(np.array(bars)[:, None], total)
 
 
 @card(CATEGORY, "rsi_state", "RSI State", "bars")
@@ -175,13 +175,13 @@ def rsi_state(view: View) -> Array:
     recent = np.where(early, now[:, None], rsi)
     above = _turned(now, recent.max(axis=1))
     below = _turned(-now, -recent.min(axis=1))
-    state = np.clip(now, -20, 20) * (1 - 2 * np.where(now > 0, above, below))
+    state = clip(now, -20, 20) * (1 - 2 * np.where(now > 0, above, below))
     return at_least(WILDER + 1, state, bars.known)
 
 
 def _turned(now: Array, peak: Array) -> Array:
     """How far (0..1) RSI - 50 has come back from a peak beyond +20."""
-    out: Array = np.clip((peak - 20) / 5, 0, 1) * np.clip((peak - now) / 5, 0, 1)
+    out: Array = clip((peak - 20) / 5, 0, 1) * clip((peak - now) / 5, 0, 1)
     return out
 
 
@@ -201,4 +201,4 @@ def breakout_momentum(view: View) -> Array:
     highest = bars.high[:, -1 - DONCHIAN : -1].max(axis=1)
     lowest = bars.low[:, -1 - DONCHIAN : -1].min(axis=1)
     beyond = np.maximum(close - highest, 0) - np.maximum(lowest - close, 0)
-    return at_least(DONCHIAN + 1, over(beyond, wilder_atr(bars)), bars.known)
+    return at_least(DONCHIAN + 1, over(beyond, wilder_atr(view)), bars.known)

@@ -7,7 +7,7 @@ asset the source does not count have none.
 import numpy as np
 
 from engine.cards.card import card
-from engine.cards.elsewhere import DAILY, WEEK, everywhere, growth, market_wide
+from engine.cards.elsewhere import DAILY, WEEK, everywhere, grown, market_wide
 from engine.cards.measure import (
     direction,
     known_mean,
@@ -38,7 +38,7 @@ def exchange_reserves(view: View) -> Array:
     Source: Coin Metrics SplyExNtv; Hoang, Baur, Effects of Bitcoin Exchange Reserves on Bitcoin
     Returns and Volatility (2022).
     """
-    return -growth(outside(view, "exchange_reserves"), WEEK)[:, -1]
+    return -grown(outside(view, "exchange_reserves"), WEEK)
 
 
 @card(CATEGORY, "exchange_netflow", "Exchange Netflow", "onchain", scope="some", cadence=DAILY,
@@ -89,7 +89,7 @@ def stablecoin_supply(view: View) -> Array:
     (2020); Ante, Fiedler, Strehle, The Influence of Stablecoin Issuances on Cryptocurrency Markets
     (2021).
     """
-    return everywhere(view, growth(market_wide(view, "stablecoin_supply"), WEEK)[:, -1])
+    return everywhere(view, grown(market_wide(view, "stablecoin_supply"), WEEK))
 
 
 @card(CATEGORY, "active_addresses", "Active Addresses", "onchain", scope="some", scale="centred",

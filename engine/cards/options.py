@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from engine.cards.card import card
-from engine.cards.elsewhere import growth
+from engine.cards.elsewhere import grown
 from engine.cards.measure import direction, level, net, outside, standing, usual
 from engine.cards.positioning import mild
 from engine.market.view import Array, View, Window
@@ -35,7 +35,7 @@ def implied_vol(view: View) -> Array:
     Source: Deribit DVOL; Alexander, Imeraj, The Bitcoin VIX and Its Variance Risk Premium (2021);
     Whaley, The Investor Fear Gauge (2000).
     """
-    return -growth(outside(view, "dvol"))[:, -1]
+    return -grown(outside(view, "dvol"))
 
 
 @card(CATEGORY, "iv_premium", "IV Premium", "options", "bars", scope="some", role="context",
@@ -107,7 +107,8 @@ def put_call_ratio(view: View) -> Array:
     (1988), for the contrarian reading of extremes.
     """
     ratio = outside(view, "put_call_oi")
-    return -mild(standing(np.log(np.where(ratio > 0, ratio, np.nan))))
+    logs = np.log(ratio, out=np.full_like(ratio, np.nan), where=ratio > 0)
+    return -mild(standing(logs))
 
 
 @card(CATEGORY, "term_slope", "Term Slope", "options", scope="some", scale="centred",

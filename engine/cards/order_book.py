@@ -4,7 +4,6 @@ import numpy as np
 
 from engine.cards.card import card
 from engine.cards.measure import (
-    bars_inside,
     direction,
     inside,
     known_mean,
@@ -13,6 +12,7 @@ from engine.cards.measure import (
     usual,
     window_atr,
 )
+from engine.cards.unusual import newest
 from engine.market.view import Array, View
 
 CATEGORY = "order_book"
@@ -170,15 +170,13 @@ def depth_trend(view: View) -> Array:
     Source: Cao, Hansch, Wang, The Information Content of an Open Limit-Order Book (2009); growth
     is a difference of sides, so a change of the band itself cancels.
     """
-    bid, ask = inside(view, view.bars.bid_50), inside(view, view.bars.ask_50)
-    young = (np.arange(bid.shape[1], 0, -1) * 2 <= bars_inside(view))[:, :, None]
-    floor = SMALL * known_mean((bid + ask) / 2)
+    bid, ask = view.bars.bid_50, view.bars.ask_50
+    floor = SMALL * known_mean(inside(view, bid + ask)) / 2
     floor = np.where(floor == 0, 1.0, floor)
 
     def growth(depth: Array) -> Array:
-        late = np.maximum(known_mean(np.where(young, depth, np.nan)), floor)
-        early = np.maximum(known_mean(np.where(young, np.nan, depth)), floor)
-        out: Array = np.log(late / early)
+        late, early = newest(view, depth, 2)
+        out: Array = np.log(np.maximum(late, floor) / np.maximum(early, floor))
         return out
 
     return growth(bid) - growth(ask)

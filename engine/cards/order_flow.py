@@ -4,7 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.cards.card import card
-from engine.cards.measure import bars_inside, inside, known_mean, over, usual
+from engine.cards.measure import (
+    bars_inside,
+    clip,
+    inside,
+    mean_volume,
+    over,
+    rows,
+    summed,
+    usual,
+)
 from engine.cards.volume_clock import BUCKETS, bucket_imbalance, rolling_vpin
 from engine.market.view import Array, View
 
@@ -19,6 +28,8 @@ LEAST_BARS = 30
 RECENT_BARS = 60
 DOMINANCE = 3.0
 TRIVIAL = 0.25
+# Below every price and every sum of flow.
+NONE = -1e300
 
 
 @card(CATEGORY, "buy_volume", "Buy Volume", "trades", twin="sell_volume")
@@ -52,7 +63,7 @@ def sell_volume(view: View) -> Array:
 
 
 def _surplus(view: View, side: Array) -> Array:
-    floor = SMALL * known_mean(view.spans.buy + view.spans.sell)
+    floor = SMALL * mean_volume(view)
     base = np.maximum(usual(side), floor)
     return np.where(base == 0, 0.0, over(side[:, -1], base) - 1.0)
 
@@ -80,7 +91,7 @@ def volume_ratio(view: View) -> Array:
     Source: Chordia, Roll, Subrahmanyam, Order Imbalance, Liquidity, and Market Returns (2002).
     """
     spans = view.spans
-    small = SMALL * known_mean(spans.buy + spans.sell)
+    small = SMALL * mean_volume(view)
     small = np.where(small == 0, 1.0, small)
     out: Array = np.log(spans.buy[:, -1] + small) - np.log(spans.sell[:, -1] + small)
     return out
@@ -121,7 +132,7 @@ def vpin(view: View) -> Array:
     median = np.partition(course, middle, axis=-1)[..., middle]
     value = (course[..., -1] - median) * np.sign(parts[..., -1])
     flow = bars.buy + bars.sell
-    return np.where(np.sum(flow == flow, axis=1) >= LEAST_BARS, value, np.nan)
+    return np.where(summed(flow == flow) >= LEAST_BARS, value, np.nan)
 
 
 @card(CATEGORY, "toxic_flow_index", "Toxic Flow Index", "trades", "book")
@@ -142,8 +153,9 @@ def toxic_flow_index(view: View) -> Array:
     buy, sell = bars.buy[:, -RECENT_BARS:], bars.sell[:, -RECENT_BARS:]
     toxic = np.abs(bucket_imbalance(buy, sell, BUCKETS)).mean(axis=-1)
     delta = bars.buy[:, -RECENT_BARS - 1 :] - bars.sell[:, -RECENT_BARS - 1 :]
-    impact = _follows(np.diff(bars.close[:, -RECENT_BARS - 1 :], axis=1), delta[:, 1:])
-    adverse = _follows(np.diff(bars.mid[:, -RECENT_BARS - 1 :], axis=1), delta[:, :-1])
+    price = np.concatenate([bars.close[:, -RECENT_BARS - 1 :], bars.mid[:, -RECENT_BARS - 1 :]])
+    follows = _follows(price[:, 1:] - price[:, :-1], np.concatenate([delta[:, 1:], delta[:, :-1]]))
+    impact, adverse = follows.reshape(2, *toxic.shape)
     out: Array = (toxic + impact + adverse) / 3 * np.sign(volume_delta(view))
     return out
 
@@ -151,18 +163,17 @@ def toxic_flow_index(view: View) -> Array:
 def _follows(move: Array, flow: Array) -> Array:
     """Standardised slope of move on flow along axis 1, cut to 0..1; 0 where either stands still."""
     known = (move == move) & (flow == flow)
-    seen = known.sum(axis=1)
-    count = np.maximum(seen, 1)
+    seen = summed(known)
+    count = np.maximum(seen, 1.0)
     x, y = np.where(known, flow, 0.0), np.where(known, move, 0.0)
-    mean_x, mean_y = x.sum(axis=1) / count, y.sum(axis=1) / count
-    xx = np.einsum("wns,wns->ws", x, x)
-    yy = np.einsum("wns,wns->ws", y, y)
+    mean_x, mean_y, xx, yy, xy = (summed(z) for z in (x, y, x * x, y * y, x * y))
+    mean_x, mean_y = mean_x / count, mean_y / count
     var_x, var_y = xx - count * mean_x**2, yy - count * mean_y**2
-    cov = np.einsum("wns,wns->ws", x, y) - count * mean_x * mean_y
+    cov = xy - count * mean_x * mean_y
     # Below rounding of the sums a series stands still.
     moves = (var_x > 1e-12 * xx) & (var_y > 1e-12 * yy)
     slope = cov / np.sqrt(np.where(moves, var_x, 1.0) * np.where(moves, var_y, 1.0))
-    out = np.where(moves, np.clip(slope, 0.0, 1.0), 0.0)
+    out = np.where(moves, clip(slope, 0.0, 1.0), 0.0)
     return np.where(seen >= LEAST_BARS, out, np.nan)
 
 
@@ -197,11 +208,11 @@ def cvd(view: View) -> Array:
     buy, sell = inside(view, view.bars.buy), inside(view, view.bars.sell)
     volume, delta = buy + sell, buy - sell
     known = volume == volume
-    count = known.sum(axis=1)
     place = np.cumsum(known, axis=1)
+    count = place[:, -1]
     weight = 6.0 * place * (count[:, None] + 1 - place)
-    total = np.where(known, weight * delta, 0.0).sum(axis=1)
-    slope = over(total, (count + 1) * (count + 2) * np.where(known, volume, 0.0).sum(axis=1))
+    total = summed(np.where(known, weight * delta, 0.0))
+    slope = over(total, (count + 1) * (count + 2) * summed(np.where(known, volume, 0.0)))
     return np.where(2 * count >= bars_inside(view), slope, np.nan)
 
 
@@ -219,34 +230,33 @@ def cvd_divergence(view: View) -> Array:
     Source: divergence of price and cumulative delta as used by tape readers; Murphy, Technical
     Analysis of the Financial Markets (1999), on divergence of price and volume lines.
     """
-    bars = view.bars
-    high, low = bars.high[:, -RECENT_BARS:], bars.low[:, -RECENT_BARS:]
-    delta = bars.buy[:, -RECENT_BARS:] - bars.sell[:, -RECENT_BARS:]
+    bars, shape = view.bars, view.bars.high[:, 0].shape
+    high, low, buy, sell = (
+        rows(x[:, -RECENT_BARS:]) for x in (bars.high, bars.low, bars.buy, bars.sell)
+    )
+    delta = buy - sell
     known = (delta == delta) & (high == high) & (low == low)
     line = np.cumsum(np.where(known, delta, 0.0), axis=1)
-    lengths = bars_inside(view)
-    new = (np.arange(RECENT_BARS, 0, -1) <= lengths)[:, :, None]
+    lengths = np.repeat(bars_inside(view), shape[1], axis=0)
+    new = np.arange(RECENT_BARS, 0, -1) <= lengths
     now, before = known & new, known & ~new
-    top = _unconfirmed(high, line, before, now)
-    bottom = _unconfirmed(-low, -line, before, now)
-    value = over(bottom - top, _peak(line, known) + _peak(-line, known))
-    enough = (2 * now.sum(axis=1) >= lengths) & (before.sum(axis=1) >= lengths)
-    return np.where(enough, value, np.nan)
+    top, highest = _unconfirmed(high, line, before, now)
+    bottom, lowest = _unconfirmed(-low, -line, before, now)
+    value = over(bottom - top, highest + lowest)
+    enough = (2 * now.sum(axis=1) >= lengths[:, 0]) & (before.sum(axis=1) >= lengths[:, 0])
+    return np.where(enough, value, np.nan).reshape(shape)
 
 
-def _unconfirmed(price: Array, line: Array, before: Flags, now: Flags) -> Array:
-    """How far the line stays below its earlier peak where price tops its own, else 0."""
-    reached = np.where(now, price, -1e300)
-    bar = reached.argmax(axis=1)[:, None]
-    new = np.take_along_axis(reached, bar, axis=1)[:, 0] > _peak(price, before)
-    short = _peak(line, before) - np.take_along_axis(line, bar, axis=1)[:, 0]
-    return np.where(new, np.maximum(short, 0.0), 0.0)
+def _unconfirmed(price: Array, line: Array, before: Flags, now: Flags) -> tuple[Array, Array]:
+    """How far the line stays below its earlier peak where price tops its own, else 0; its peak.
 
-
-def _peak(x: Array, where: Flags) -> Array:
-    """Highest along axis 1 of the chosen; a very low number with none."""
-    out: Array = np.where(where, x, -1e300).max(axis=1)
-    return out
+    All by lane, (n, N); the line's peak is that of all bars.
+    """
+    reached, earlier = np.where(now, price, NONE), np.where(before, line, NONE).max(axis=1)
+    lane, bar = np.arange(len(price)), reached.argmax(axis=1)
+    new = reached[lane, bar] > np.where(before, price, NONE).max(axis=1)
+    short = np.where(new, np.maximum(earlier - line[lane, bar], 0.0), 0.0)
+    return short, np.maximum(earlier, np.where(now, line, NONE).max(axis=1))
 
 
 @card(CATEGORY, "taker_buy_sell_ratio", "Taker Buy/Sell Ratio", "ratio", cadence=300.0)
@@ -276,19 +286,18 @@ def stacked_imbalance(view: View) -> Array:
     """
     buy, sell = view.footprint.buy, view.footprint.sell
     level = buy + sell
-    least = TRIVIAL * over(level.sum(axis=1), (level > 0).sum(axis=1).astype(float))[:, None]
-    below, above = np.zeros_like(sell), np.zeros_like(buy)
-    below[:, 1:], above[:, :-1] = sell[:, :-1], buy[:, 1:]
-    buys = (buy > 0) & (buy >= least) & (buy >= DOMINANCE * below)
-    sells = (sell > 0) & (sell >= least) & (sell >= DOMINANCE * above)
-    known = np.where(np.isnan(level).any(axis=1), np.nan, 0.0)
-    return _longest(buys) - _longest(sells) + known
+    whole = summed(level)
+    least = TRIVIAL * over(whole, summed(level > 0))[:, None]
+    buys, sells = (buy > 0) & (buy >= least), (sell > 0) & (sell >= least)
+    buys[:, 1:] &= buy[:, 1:] >= DOMINANCE * sell[:, :-1]
+    sells[:, :-1] &= sell[:, :-1] >= DOMINANCE * buy[:, 1:]
+    return _longest(buys) - _longest(sells) + 0.0 * whole
 
 
 def _longest(flags: Flags) -> Array:
     """Length of the longest unbroken run of true along axis 1."""
-    place = np.arange(flags.shape[1])[:, None]
-    broken = np.maximum.accumulate(np.where(flags, -1, place), axis=1)
+    place = np.arange(flags.shape[1], dtype=np.int16)[:, None]
+    broken = np.maximum.accumulate(np.where(flags, np.int16(-1), place), axis=1)
     out: Array = (place - broken).max(axis=1).astype(np.float64)
     return out
 

@@ -4,13 +4,13 @@ Unknown bars stand in front and do not move (`averages.candles`), so sums over s
 """
 
 from functools import lru_cache
-from math import exp, lgamma, log, pi, sqrt
+from math import exp, lgamma, pi, sqrt
 
 import numpy as np
 
 from engine.cards.averages import Count, Mask, at_least, candles
 from engine.cards.basket import BPS
-from engine.cards.measure import over
+from engine.cards.measure import clip, over, summed
 from engine.market.view import Array, View
 
 HURST_BARS = 96
@@ -23,13 +23,13 @@ ROUNDING = 1e-9
 @lru_cache(maxsize=1)
 def steps(view: View) -> Array:
     """Log return of each bar but the first, in bps, (W, N - 1, S); 0 where unknown."""
-    return np.diff(candles(view).close, axis=1) * BPS
+    close = candles(view).close
+    return (close[:, 1:] - close[:, :-1]) * BPS
 
 
 def squares(x: Array) -> Array:
     """Sum of squares along axis 1, (W, S)."""
-    out: Array = np.einsum("wns,wns->ws", x, x)
-    return out
+    return summed(x * x)
 
 
 @lru_cache(maxsize=1)
@@ -47,9 +47,9 @@ def straightness(view: View) -> Array:
     bars = candles(view)
     last = (bars.close[:, -MEAN_BARS:] - bars.close[:, -1:]) * BPS
     time = np.arange(MEAN_BARS) - (MEAN_BARS - 1) / 2
-    whole = squares(last) - last.sum(axis=1) ** 2 / MEAN_BARS
+    whole = squares(last) - summed(last) ** 2 / MEAN_BARS
     line = (time @ last) ** 2 / (time @ time)
-    return at_least(MEAN_BARS, np.clip(over(line, np.maximum(whole, 0.0)), 0, 1), bars.known)
+    return at_least(MEAN_BARS, clip(over(line, np.maximum(whole, 0.0)), 0, 1), bars.known)
 
 
 def rescaled_slope(view: View) -> Array:
@@ -57,33 +57,34 @@ def rescaled_slope(view: View) -> Array:
 
     Hurst's exponent minus a half, over the last 96 steps; 0 where R/S is.
     """
-    close = candles(view).close
-    path = (close[:, -HURST_BARS - 1 :] - close[:, -1:]) * BPS
-    energy = steps(view)[:, -HURST_BARS:] ** 2
-    ratio = np.stack([_rescaled_range(path, energy, n) for n in BLOCKS])
+    close, step = candles(view).close, steps(view)
+    shape = close[:, 0].shape
+    path = _by_time((close[:, -HURST_BARS - 1 :] - close[:, -1:]) * BPS)
+    energy = _by_time(step[:, -HURST_BARS:]) ** 2
+    ratio = np.array([_rescaled_range(path, energy, n) for n in BLOCKS])
     moved = (ratio > 0).all(axis=0)
-    size = np.array([log(n) for n in BLOCKS])
-    tilt = (size - size.mean()) / np.sum((size - size.mean()) ** 2)
-    excess = np.log(np.where(moved, ratio, 1.0)) - _UNRELATED[:, None, None]
-    return np.where(moved, np.tensordot(tilt, excess, 1), 0.0)
+    excess = np.log(np.where(moved, ratio, 1.0)) - _UNRELATED[:, None]
+    return np.where(moved, _TILT @ excess, 0.0).reshape(shape)
+
+
+def _by_time(x: Array) -> Array:
+    """(W, N, S) as (N, W S): what is done along time is fastest so."""
+    return np.ascontiguousarray(x.swapaxes(0, 1)).reshape(x.shape[1], -1)
 
 
 def _rescaled_range(path: Array, energy: Array, n: int) -> Array:
     """Mean over blocks of n steps of the range of their path about its trend / their std.
 
-    `path` (W, 97, S): the closes; `energy`: squares of the steps between them.
+    `path` (97, lanes): the closes; `energy`: squares of the steps between them.
     """
-    windows, total, symbols = energy.shape
-    shape = (windows, total // n, n, symbols)
-    ends = path[:, ::n]
-    drift = np.diff(ends, axis=1) / n
-    off = path[:, :-1].reshape(shape) - drift[:, :, None] * np.arange(n)[:, None]
-    square = energy.reshape(shape).sum(axis=2)
+    shape = len(energy) // n, n, energy.shape[1]
+    drift = (path[n::n] - path[:-1:n]) / n
+    off = path[:-1].reshape(shape) - drift[:, None] * np.arange(n)[:, None]
+    square = energy.reshape(shape).sum(axis=1)
     variance = square / n - drift * drift
     spread = np.sqrt(np.where(variance > ROUNDING * square, variance, 0.0))
-    ratio = over(off.max(axis=2) - off.min(axis=2), spread)
-    count = (ratio > 0).sum(axis=1)
-    out: Array = ratio.sum(axis=1) / np.maximum(count, 1)
+    ratio = over(off.max(axis=1) - off.min(axis=1), spread)
+    out: Array = ratio.sum(axis=0) / np.maximum((ratio > 0).sum(axis=0), 1)
     return out
 
 
@@ -94,6 +95,9 @@ def _unrelated(n: int) -> float:
 
 
 _UNRELATED = np.log([_unrelated(n) for n in BLOCKS])
+_SIZES = np.log(BLOCKS) - np.log(BLOCKS).mean()
+# What makes a least-squares slope on log n of values at each n.
+_TILT = _SIZES / (_SIZES @ _SIZES)
 
 
 def pattern_counts(close: Array, known: Count) -> Array:

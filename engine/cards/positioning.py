@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from engine.cards.measure import direction, net, over, scaled, standing
+from engine.cards.measure import clip, direction, known_mean, net, over, standing
 from engine.cards.unusual import atr, flow
 from engine.market.view import Array, View
 
@@ -28,7 +28,13 @@ def growth(view: View) -> Array:
 @lru_cache(maxsize=1)
 def growth_score(view: View) -> Array:
     """z of the current window's growth of open interest, (W, S)."""
-    return scaled(growth(view))
+    return over(growth(view)[:, -1], growth_size(view))
+
+
+@lru_cache(maxsize=1)
+def growth_size(view: View) -> Array:
+    """Root mean square of the growth of open interest in the windows before, (W, S)."""
+    return np.sqrt(known_mean(growth(view)[:, :-1] ** 2, least=2))
 
 
 @lru_cache(maxsize=1)
@@ -43,12 +49,14 @@ def trend_side(view: View) -> Array:
     return direction(view)
 
 
+@lru_cache(maxsize=1)
 def flow_side(view: View) -> Array:
     """The takers' side, -1..+1, smooth: tanh(z(d)), (W, S)."""
     out: Array = np.tanh(flow(view))
     return out
 
 
+@lru_cache(maxsize=1)
 def stillness(view: View) -> Array:
     """exp(-(window return / half the window ATR)^2): 1 while price is flat, (W, S)."""
     spans = view.spans
@@ -57,6 +65,7 @@ def stillness(view: View) -> Array:
     return out
 
 
+@lru_cache(maxsize=1)
 def premium(view: View) -> Array:
     """Log mark over log index price at the end of each whole window, (W, H, S)."""
     return view.spans.mark - view.spans.index
@@ -70,7 +79,7 @@ def premium_score(view: View) -> Array:
 
 def beyond(x: Array, band: float) -> Array:
     """What of x lies beyond the band on either side, with its sign."""
-    return x - np.clip(x, -band, band)
+    return x - clip(x, -band, band)
 
 
 def together(x: Array, y: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.cards.averages import Count
-from engine.cards.measure import over, window_atr
+from engine.cards.measure import clip, over, window_atr
 from engine.market.view import Array, View
 
 Pair = tuple[Array, Array]
@@ -18,8 +18,8 @@ Pair = tuple[Array, Array]
 class Profile(NamedTuple):
     """Notional by price level, lowest first: all, the older half's and the newer half's (W, S, L).
 
-    `price` and `atr` (W, S): place of the last price, and the window's ATR, in levels. A window
-    without a tape is NaN throughout.
+    `price` and `atr` (W, S): place of the last price, and the window's ATR, in levels; `total`
+    (W, S): the notional of all. A window without a tape is NaN throughout.
     """
 
     volume: Array
@@ -27,6 +27,7 @@ class Profile(NamedTuple):
     late: Array
     price: Array
     atr: Array
+    total: Array
 
 
 @lru_cache(maxsize=1)
@@ -37,8 +38,9 @@ def profile(view: View) -> Profile:
     late = _lanes(footprint.late)
     price = (view.spans.close[:, -1] - footprint.floor) / footprint.step
     return Profile(
-        volume, np.maximum(volume - late, 0.0), late, price, window_atr(view) / footprint.step
-    )
+        volume, np.maximum(volume - late, 0.0), late, price, window_atr(view) / footprint.step,
+        total(volume),
+    )  # fmt: skip
 
 
 def _lanes(x: Array) -> Array:
@@ -104,15 +106,21 @@ def drift(profile: Profile) -> Pair:
     The share is the correlation ratio eta^2, 0..1: about 0.5 in a random walk, 0 in balance; (W, S)
     each, 0 where a half is empty.
     """
-    place = np.arange(profile.volume.shape[-1]) + 0.5 - profile.volume.shape[-1] / 2
-    powers = np.stack([np.ones_like(place), place, place**2], axis=-1)
-    rows = profile.price.size, len(place)
+    levels = profile.volume.shape[-1]
+    rows, powers = (profile.price.size, levels), _powers(levels)
     early, late = (x.reshape(rows) @ powers for x in (profile.early, profile.late))
     both = early + late
     mean = over(both[..., 1], both[..., 0])
     variance = over(both[..., 2], both[..., 0]) - mean**2
     shift = over(late[..., 1], late[..., 0]) - over(early[..., 1], early[..., 0])
     weight = over(early[..., 0] * late[..., 0], both[..., 0] ** 2)
-    share = np.clip(over(weight * shift**2, variance), 0, 1)
+    share = clip(over(weight * shift**2, variance), 0, 1)
     shift = np.where(weight == 0, 0.0, shift)
     return shift.reshape(profile.price.shape), share.reshape(profile.price.shape)
+
+
+@lru_cache
+def _powers(levels: int) -> Array:
+    """Powers 0, 1 and 2 of the levels' places, counted from the middle, (L, 3)."""
+    place = np.arange(levels) + 0.5 - levels / 2
+    return np.stack([np.ones(levels), place, place**2], axis=-1)

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.cards.averages import Count, at_least, candles
+from engine.cards.averages import Count, at_least, candles, latest, weighted
 from engine.cards.card import card
-from engine.cards.measure import bars_inside, direction, over, usual
+from engine.cards.measure import bars_inside, clip, direction, over, summed, usual
 from engine.cards.path import steps, straightness, stretch
 from engine.cards.positioning import flow_side
 from engine.market.view import Array, View
@@ -36,7 +36,7 @@ def market_regime(view: View) -> Array:
     is its 5 % level at 20 bars); Kaufman, Trading Systems and Methods (2013), on following trends
     and fading ranges.
     """
-    trending = np.clip((straightness(view) - RANGING) / (TRENDING - RANGING), 0, 1)
+    trending = clip((straightness(view) - RANGING) / (TRENDING - RANGING), 0, 1)
     return trending * direction(view) - (1 - trending) * stretch(view) / 2
 
 
@@ -58,11 +58,11 @@ def regime_transition(view: View) -> Array:
     step, known = steps(view), candles(view).known
     energy = step * step
     states = _states(energy, known)
-    newest = energy[:, -NEWEST:].sum(axis=1)
+    newest = summed(energy[:, -NEWEST:])
     odds = _odds(newest, states.calm, states.wild)
     rises = _after(states.leaves_calm, odds) * (1 - states.was_wild)
     falls = _after(states.leaves_wild, 1 / odds) * states.was_wild
-    moved = over(step[:, -NEWEST:].sum(axis=1), np.sqrt(NEWEST * states.mean))
+    moved = over(summed(step[:, -NEWEST:]), np.sqrt(NEWEST * states.mean))
     return at_least(LEAST, (rises + falls) * np.tanh(moved), known)
 
 
@@ -82,19 +82,19 @@ class _States(NamedTuple):
 
 
 def _states(energy: Array, known: Count) -> _States:
-    path = np.cumsum(energy[:, :-NEWEST], axis=1)
-    local = (path[:, STATE:] - path[:, :-STATE]) / STATE
+    local = energy[:, 1:-NEWEST]
+    for bars in (1, 2, 4):  # sums over 2, 4 and 8, the bars of STATE
+        local = local[:, bars:] + local[:, :-bars]
+    local = local / STATE
     count = np.maximum(known - 1 - STATE - NEWEST, 1)
     there = (np.arange(local.shape[1])[:, None] >= (local.shape[1] - count)[:, None]) * 1.0
-    own, ones = energy[:, STATE:-NEWEST], np.ones(local.shape[1])
-    mean = ones @ (local * there) / count
+    mean = summed(local * there) / count
     high = (local > mean[:, None]) * there
     low = there - high
-    highs = ones @ high
-    wild = np.einsum("wns,wns->ws", high, own) / np.maximum(highs, 1)
-    calm = np.einsum("wns,wns->ws", low, own) / np.maximum(count - highs, 1)
-    rises = np.einsum("wns,wns->ws", low[:, :-1], high[:, 1:])
-    falls = np.einsum("wns,wns->ws", high[:, :-1], low[:, 1:])
+    highs = summed(high)
+    wild = summed(high * energy[:, STATE:-NEWEST]) / np.maximum(highs, 1)
+    calm = summed(low * energy[:, STATE:-NEWEST]) / np.maximum(count - highs, 1)
+    rises, falls = summed(low[:, :-1] * high[:, 1:]), summed(high[:, :-1] * low[:, 1:])
     before = local[:, -1]
     return _States(
         mean=mean,
@@ -111,7 +111,7 @@ def _odds(newest: Array, calm: Array, wild: Array) -> Array:
     usable = (calm > 0) & (wild > calm)
     calm, wild = np.where(usable, calm, 1.0), np.where(usable, wild, 1.0)
     evidence = newest * (1 / calm - 1 / wild) / 2 - NEWEST * np.log(wild / calm) / 2
-    out: Array = np.exp(np.clip(evidence, -30, 30))
+    out: Array = np.exp(clip(evidence, -30, 30))
     return out
 
 
@@ -144,7 +144,7 @@ def liquidity_regime(view: View) -> Array:
 def _log_ratio(x: Array) -> Array:
     """Log of the current value over its mean in the windows before; 0 where that is 0."""
     norm = usual(x)
-    share = np.clip(over(x[:, -1], norm), 0.01, 100.0)
+    share = clip(over(x[:, -1], norm), 0.01, 100.0)
     out: Array = np.where(norm == 0, 0.0, np.log(share))
     return out
 
@@ -162,7 +162,6 @@ def trend_range_score(view: View) -> Array:
     bars = candles(view)
     length = bars_inside(view).astype(np.int64)
     step = steps(view)
-    inside = np.arange(step.shape[1]) >= step.shape[1] - length
-    net = (inside[:, None] @ step)[:, 0]
-    path = (inside[:, None] @ np.abs(step))[:, 0]
+    inside = latest(length, step.shape[1])
+    net, path = weighted(inside, step), weighted(inside, np.abs(step))
     return at_least(length + 1, over(net, path), bars.known)

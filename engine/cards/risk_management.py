@@ -3,11 +3,12 @@
 import numpy as np
 
 from engine.cards.averages import at_least, candles
-from engine.cards.basket import breadth, moves
+from engine.cards.basket import breadth
 from engine.cards.card import card
 from engine.cards.elsewhere import everywhere
-from engine.cards.measure import known_mean, over, usual, window_atr
+from engine.cards.measure import clip, known_mean, over, rows, summed, usual, window_atr
 from engine.cards.path import squares, steps
+from engine.cards.peers import returns
 from engine.market.view import Array, View
 
 CATEGORY = "risk_management"
@@ -39,10 +40,11 @@ def tail_risk(view: View) -> Array:
     Kelly, Jiang, Tail Risk and Asset Prices (2014).
     """
     step, known = steps(view), candles(view).known
-    rising = np.sort(step, axis=1)
+    rising = np.sort(rows(step), axis=1)
     right = _hill(rising[:, -TAIL:], rising[:, -TAIL - 1])
     left = _hill(-rising[:, :TAIL], -rising[:, TAIL])
-    return at_least(LEAST, np.where((right > 0) & (left > 0), right - left, 0.0), known)
+    heavier = np.where((right > 0) & (left > 0), right - left, 0.0)
+    return at_least(LEAST, heavier.reshape(known.shape), known)
 
 
 def _hill(largest: Array, threshold: Array) -> Array:
@@ -69,16 +71,16 @@ def max_drawdown_prob(view: View) -> Array:
     Source: Harrison, Brownian Motion and Stochastic Flow Systems (1985), for the law of the
     maximum; Magdon-Ismail, Atiya, Maximum Drawdown (2004); Black (1976), on leverage.
     """
-    move, interest = moves(view), view.spans.oi
+    move, interest = returns(view), view.spans.oi
     known = move == move
     filled, there = np.where(known, move, 0.0), known.astype(np.float64)
-    count = np.ones(move.shape[1]) @ there
+    count = summed(there)
     number = np.where(count >= RECENT, count, np.nan)
-    drift = np.ones(move.shape[1]) @ filled / number
+    drift = summed(filled) / number
     t2 = over(drift, np.sqrt(squares(filled) / number)) ** 2 * count
     drift *= t2 / (1 + t2)
-    leverage = np.sqrt(np.clip(over(interest[:, -1], usual(interest)), 0.25, 4.0))
-    lately = there[:, -RECENT:].sum(axis=1)
+    leverage = np.sqrt(clip(over(interest[:, -1], usual(interest)), 0.25, 4.0))
+    lately = summed(there[:, -RECENT:])
     variance = squares(filled[:, -RECENT:]) / np.where(lately >= 2, lately, np.nan)
     now = np.sqrt(variance) * leverage
     stop = over(STOP * window_atr(view), now * np.sqrt(AHEAD))
@@ -90,9 +92,9 @@ def max_drawdown_prob(view: View) -> Array:
 
 def _reached(stop: Array, drift: Array) -> Array:
     """Chance that a Brownian motion with this drift has been `stop` above 0 by time 1."""
-    factor = np.exp(np.clip(2 * drift * stop, -50, 50))
+    factor = np.exp(clip(2 * drift * stop, -50, 50))
     straight, turned = _normal(np.stack([drift - stop, -drift - stop]))
-    out: Array = np.clip(straight + factor * turned, 0.0, 1.0)
+    out: Array = clip(straight + factor * turned, 0.0, 1.0)
     return out
 
 
@@ -139,7 +141,7 @@ def _slippage(size: Array, reach: Array, depth: Array) -> Array:
     inner = np.concatenate([np.zeros_like(reach[:1]), reach[:-1]])
     below = np.concatenate([np.zeros_like(depth[:1]), depth[:-1]])
     there = np.maximum(depth - below, 0.0)
-    filled = np.clip(size - below, 0.0, there)
+    filled = clip(size - below, 0.0, there)
     paid = (filled * (inner + (reach - inner) * over(filled, there) / 2)).sum(axis=0)
     missing = np.maximum(size - depth[-1], 0.0)
     return over(paid + missing * BEYOND * reach[-1], size)
@@ -159,10 +161,10 @@ def gap_risk(view: View) -> Array:
     """
     step, known = steps(view), candles(view).known
     size = np.abs(step)
-    pairs = np.einsum("wns,wns->ws", size[:, 1:], size[:, :-1]) / np.maximum(known - 2, 1)
-    beyond = np.maximum(step * size - JUMP**2 * np.pi / 2 * pairs[:, None], 0.0)
-    beyond -= np.maximum(-step * size - JUMP**2 * np.pi / 2 * pairs[:, None], 0.0)
-    return at_least(LEAST, over(beyond.sum(axis=1), squares(step)), known)
+    pairs = summed(size[:, 1:] * size[:, :-1]) / np.maximum(known - 2, 1)
+    beyond = np.maximum(size * size - (JUMP**2 * np.pi / 2 * pairs)[:, None], 0.0)
+    jumps = summed(beyond * np.sign(step))
+    return at_least(LEAST, over(jumps, squares(step)), known)
 
 
 @card(CATEGORY, "correlation_risk", "Correlation Risk", "bars", scope="market", role="context",
@@ -180,7 +182,7 @@ def correlation_risk(view: View) -> Array:
     Source: Pollet, Wilson, Average Correlation and Stock Market Returns (2010); Longin, Solnik,
     Extreme Correlation of International Equity Markets (2001): correlation rises in falls.
     """
-    move = moves(view)
+    move = returns(view)
     size = np.sqrt(known_mean(move * move, least=RECENT))[:, None]
     unit = over(move, size)
     known = unit == unit
@@ -199,4 +201,4 @@ def _pooled(product: Array, square: Array, there: Array, least: int) -> Array:
     """Sum of products over sum of squares where both are there, (W,); NaN for too few."""
     total = np.where(there, product, 0.0).sum(axis=1)
     ratio = over(total, np.where(there, square, 0.0).sum(axis=1))
-    return np.where(there.sum(axis=1) >= least, np.clip(ratio, -1.0, 1.0), np.nan)
+    return np.where(there.sum(axis=1) >= least, clip(ratio, -1.0, 1.0), np.nan)

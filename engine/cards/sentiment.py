@@ -3,6 +3,7 @@
 import numpy as np
 
 from engine.cards.card import card
+from engine.cards.elsewhere import everywhere
 from engine.cards.measure import known_mean, level, net, outside, usual
 from engine.cards.positioning import beyond, crowd_score, premium_score, together, trend_side
 from engine.cards.unusual import funding_score
@@ -57,13 +58,13 @@ def market_sentiment(view: View) -> Array:
     known = gap == gap
     mean = (funding + crowd + np.where(known, gap, 0.0)) / (2.0 + known)
     value = -(mean**3) / (1.0 + mean * mean)
-    return np.repeat(value[:, None], len(view.symbols), axis=1)
+    return everywhere(view, value[:, None])
 
 
 def _median(x: Array) -> Array:
     """Median over the symbols that are known, (W,); NaN where none is."""
     ordered = np.sort(x, axis=1)
-    count = np.sum(x == x, axis=1)
+    count = np.count_nonzero(x == x, axis=1)
     lane = np.arange(len(x))
     low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, x.shape[1] - 1)
     out: Array = (ordered[lane, low] + ordered[lane, high]) / 2

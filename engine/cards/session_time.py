@@ -3,7 +3,7 @@
 import numpy as np
 
 from engine.cards.card import card
-from engine.cards.measure import inside, known_mean, level, over
+from engine.cards.measure import clip, inside, known_mean, level, over
 from engine.market.view import Array, View
 
 CATEGORY = "session_time"
@@ -68,4 +68,4 @@ def funding_clock(view: View) -> Array:
     calendar = view.calendar
     left = over(calendar.to_funding, NEAR * calendar.funding_interval)
     paid = known_mean(inside(view, view.bars.funding))
-    return -paid * np.exp(-np.clip(left, 0.0, 50.0))
+    return -paid * np.exp(-clip(left, 0.0, 50.0))

@@ -9,7 +9,7 @@ import numpy as np
 from engine.cards.averages import at_least, candles
 from engine.cards.basket import BPS, LEAST_BARS, bar_moves, dots, leader, not_leader
 from engine.cards.card import card
-from engine.cards.measure import LEADER, direction, over, percentile
+from engine.cards.measure import LEADER, direction, over, percentile, summed
 from engine.cards.path import HURST_BARS, pattern_counts, rescaled_slope, squares, steps, stretch
 from engine.cards.positioning import beyond
 from engine.market.view import Array, View
@@ -111,7 +111,7 @@ def autocorrelation(view: View) -> Array:
     """
     step = steps(view)
     energy = squares(step)
-    rho = over(np.einsum("wns,wns->ws", step[:, 1:], step[:, :-1]), energy)
+    rho = over(summed(step[:, 1:] * step[:, :-1]), energy)
     known = candles(view).known
     size = np.sqrt(energy / np.maximum(known - 1, 1))
     return at_least(LEAST, rho * over(step[:, -1], size), known)
@@ -151,12 +151,12 @@ def residual_vs_btc(view: View) -> Array:
     lead = leader(view, step)
     both = (step == step) & (lead == lead)
     x = np.where(lead == lead, lead, 0.0)[:, :, 0]
-    y, there = np.where(both, step, 0.0), both * 1.0
+    y, there = np.where(both, step, 0.0), both.astype(np.float64)
     beta = over(dots(x, y), dots(x * x, there))
     path = np.cumsum(y - beta[:, None] * x[:, :, None] * there, axis=1)
-    count = there.sum(axis=1)
-    mean = np.einsum("wns,wns->ws", path, there) / np.maximum(count, 1.0)
-    off = path - mean[:, None]
-    spread = np.sqrt(np.einsum("wns,wns,wns->ws", off, off, there) / np.maximum(count, 1.0))
+    count = summed(there)
+    size = np.maximum(count, 1.0)
+    off = path - (summed(path * there) / size)[:, None]
+    spread = np.sqrt(summed(off * off * there) / size)
     found = -beyond(over(off[:, -1], spread), STRETCHED)
     return not_leader(view, np.where((count >= LEAST_BARS) & both[:, -1], found, np.nan))

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.cards.averages import Count, candles, wilder_atr
+from engine.cards.averages import Count, candles
+from engine.cards.measure import rows
 from engine.market.view import Array, Flags, View
 
 SIDE = 2
@@ -47,18 +48,16 @@ class Break(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def atr(view: View) -> Array:
-    """Wilder's ATR(14) of the view's bars, (W, S); from 15 known bars on."""
-    return wilder_atr(candles(view))
+def swings(view: View) -> Points:
+    """Confirmed swings of the view's bars, by lane.
 
-
-@lru_cache(maxsize=1)
-def swings(view: View) -> tuple[Points, Points]:
-    """Confirmed swing highs and swing lows of the view's bars."""
+    Highs come first; lows follow as highs of the mirrored lanes, counted on from theirs, with the
+    sign of the price turned.
+    """
     bars = candles(view)
     first = bars.close.shape[1] - bars.known.reshape(-1, 1)
-    high, low = _peaks(_rows(bars.high), first), _peaks(-_rows(bars.low), first)
-    return high, low._replace(price=-low.price)
+    both = np.concatenate([rows(bars.high), -rows(bars.low)])
+    return _peaks(both, np.concatenate([first, first]))
 
 
 @lru_cache(maxsize=1)
@@ -67,28 +66,27 @@ def last_break(view: View) -> Break:
 
     The swing that counts at a bar is the last one confirmed by then.
     """
-    close = _rows(candles(view).close)
-    highs, lows = swings(view)
-    above, ceiling = _first_beyond(close, highs)
-    below, floor = _first_beyond(-close, lows._replace(price=-lows.price))
+    close = rows(candles(view).close)
+    broken, level = _first_beyond(np.concatenate([close, -close]), swings(view))
+    fallen = np.searchsorted(broken, close.size)
     event = np.zeros(close.size)
-    event[above] += 1
-    event[below] -= 1
+    event[broken[:fallen]] += 1
+    event[broken[fallen:] - close.size] -= 1
     lanes, total = close.shape
     at = np.flatnonzero(event)
-    end = np.searchsorted(at, total * np.arange(1, lanes + 1))
-    number = np.diff(end, prepend=0)
-    at = np.append(at, [0, 0])
-    newest, earlier = at[end - 1], at[end - 2]
+    end = np.searchsorted(at, total * np.arange(lanes + 1))
+    number = end[1:] - end[:-1]
+    at = np.concatenate([at, [0, 0]])
+    newest, earlier = at[end[1:] - 1], at[end[1:] - 2]
     side = np.where(number > 0, event[newest], 0.0)
-    level = np.where(side > 0, ceiling[newest], -floor[newest])
-    shape = len(view.windows), len(view.symbols)
-    return Break(
-        side.reshape(shape),
-        np.where(number > 1, event[earlier], 0.0).reshape(shape),
-        (total - 1 - newest % total).reshape(shape).astype(np.float64),
-        np.where(side == 0, 0.0, level).reshape(shape),
+    level = np.where(side > 0, level[newest], -level[newest + close.size])
+    found = (
+        side,
+        np.where(number > 1, event[earlier], 0.0),
+        (total - 1 - newest % total).astype(np.float64),
+        np.where(side == 0, 0.0, level),
     )
+    return Break(*(x.reshape(len(view.windows), -1) for x in found))
 
 
 @lru_cache(maxsize=1)
@@ -118,11 +116,6 @@ def strongest(value: Array, places: Places, like: Array) -> Array:
     return net.reshape(like.shape)
 
 
-def _rows(x: Array) -> Array:
-    """(W, N, S) as one contiguous row of bars a lane, (W S, N)."""
-    return np.ascontiguousarray(x.transpose(0, 2, 1)).reshape(-1, x.shape[1])
-
-
 def _peaks(x: Array, first: Count) -> Points:
     """Where a row of x (lanes, N) has a swing high; no bar before `first` (lanes, 1) counts."""
     flat = x.ravel()
@@ -146,7 +139,7 @@ def _first_beyond(close: Array, highs: Points) -> tuple[Count, Array]:
     level = np.full(close.size, np.nan)
     level[start], level[confirmed] = np.inf, highs.price
     since = np.flatnonzero(level == level)
-    length = np.diff(since, append=close.size)
+    length = np.concatenate([since[1:], [close.size]]) - since
     ceiling = np.repeat(level[since], length)
     beyond = np.flatnonzero(close.ravel() > ceiling)
     swing = np.repeat(np.arange(len(since)), length)[beyond]

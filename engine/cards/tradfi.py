@@ -17,6 +17,7 @@ from engine.cards.elsewhere import (
     leader_moves,
     market_wide,
 )
+from engine.cards.first_pass import members, nothing
 from engine.cards.measure import scaled
 from engine.market.view import Array, View
 
@@ -26,7 +27,7 @@ EXEMPT = "quotes come from outside, and the mirror leaves them as they are"
 QUOTED = 60.0
 # Points of the VIX from which fear is too much, and over which its changes cease to count.
 FEAR, SEAM = 35.0, 5.0
-MEMBERS = ("equity_index", "dollar_index", "volatility_index", "gold")
+MEMBERS = frozenset({"equity_index", "dollar_index", "volatility_index", "gold"})
 LEAST_MEMBERS = 2
 
 
@@ -111,9 +112,9 @@ def tradfi_confluence(view: View) -> Array:
     """
     first = view.first
     if first is None:
-        return np.full((0, len(view.windows), len(view.symbols)), np.nan)
-    chosen = [n for n, name in enumerate(first.cards) if name in MEMBERS]
-    weight = first.weight[:, chosen, None]
+        return nothing(view)
+    chosen = members(first.cards, MEMBERS)
+    weight = first.weight[:, chosen][:, :, None]
     score = (first.by_window[:, chosen] * np.sign(weight)).swapaxes(0, 1)
     sizes = np.broadcast_to(np.abs(weight).swapaxes(0, 1), score.shape)
     known = (score == score).sum(axis=0)

@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.cards import measure
-from engine.cards.measure import bars_inside, over, scaled, standing, usual
+from engine.cards.measure import (
+    bars_inside,
+    known_mean,
+    over,
+    scaled,
+    standing,
+    summed,
+    usual_volume,
+)
 from engine.market.view import Array, View
 
 EARLIER = 20
@@ -62,7 +70,7 @@ def past_range(view: View) -> Array:
     spans = view.spans
     high, low = (x[:, -1 - EARLIER : -1] for x in (spans.high, spans.low))
     known = (high == high) & (low == low)
-    gap = np.where(known.sum(axis=1) >= LEAST_EARLIER, 0.0, np.nan)
+    gap = np.where(summed(known) >= LEAST_EARLIER, 0.0, np.nan)
     top = np.where(known, high, -1e300).max(axis=1)
     bottom = np.where(known, low, 1e300).min(axis=1)
     close = spans.close[:, -1] + gap
@@ -96,20 +104,14 @@ def swept_bursts(view: View) -> Both:
 
 @lru_cache(maxsize=1)
 def _floor(view: View) -> Array:
-    return SMALL * usual(view.spans.buy + view.spans.sell)
+    return SMALL * usual_volume(view)
 
 
 def _burst(x: Array, floor: Array) -> Array:
     before = x[:, :-1]
-    known = before == before
-    filled = np.where(known, before, 0.0)
-    ones = np.ones(before.shape[1])
-    count = ones @ known.astype(np.float64)
-    least = np.maximum(count, 1.0)
-    mean = ones @ filled / least
-    variance = np.einsum("whs,whs->ws", filled, filled) / least - mean * mean
-    spread = np.sqrt(np.maximum(variance, 0.0) + floor * floor)
-    return np.where(count >= 2, over(x[:, -1] - mean, spread), np.nan)
+    mean = known_mean(before, least=2)
+    variance = known_mean(before * before) - mean * mean
+    return over(x[:, -1] - mean, np.sqrt(np.maximum(variance, 0.0) + floor * floor))
 
 
 def newest(view: View, x: Array, parts: int) -> Both:
@@ -117,20 +119,25 @@ def newest(view: View, x: Array, parts: int) -> Both:
 
     NaN where none of them is known; the newest part is one bar at least.
     """
-    lengths = bars_inside(view)
-    most = int(lengths.max())
-    age = np.arange(most, 0, -1)
-    bars = x[:, -most:]
+    late, early = _split(view, parts)
+    bars = x[:, -late.shape[-1] :]
     known = bars == bars
     filled = np.where(known, bars, 0.0)
-    late = age <= np.maximum(lengths // parts, 1)
-    early = ~late & (age <= lengths)
     return _mean_of(late, filled, known), _mean_of(early, filled, known)
 
 
-def _mean_of(chosen: NDArray[np.bool_], filled: Array, known: NDArray[np.bool_]) -> Array:
-    """Mean of x (W, N, S) over the known of the chosen bars (W, N)."""
-    weight = chosen[:, None].astype(np.float64)
-    count = (weight @ known.astype(np.float64))[:, 0]
-    mean: Array = (weight @ filled)[:, 0] / np.where(count > 0, count, np.nan)
+@lru_cache(maxsize=2)
+def _split(view: View, parts: int) -> Both:
+    """1 for bars in the newest 1/parts of the window, and for its others; (W, 1, n) each."""
+    lengths = bars_inside(view)
+    age = np.arange(int(lengths.max()), 0, -1)
+    late = age <= np.maximum(lengths // parts, 1)
+    both = np.array([late, ~late & (age <= lengths)], dtype=np.float64)[:, :, None]
+    return both[0], both[1]
+
+
+def _mean_of(chosen: Array, filled: Array, known: NDArray[np.bool_]) -> Array:
+    """Mean of x (W, N, S) over the known of the chosen bars."""
+    count = (chosen @ known)[:, 0]
+    mean: Array = (chosen @ filled)[:, 0] / np.where(count > 0, count, np.nan)
     return mean

@@ -16,13 +16,12 @@ from engine.cards.averages import (
     latest,
     true_range,
     weighted,
-    wilder,
     wilder_atr,
     wilder_norm,
     yang_zhang,
 )
 from engine.cards.card import card
-from engine.cards.measure import direction, over
+from engine.cards.measure import clip, direction, over, summed
 from engine.market.view import Array, View
 
 CATEGORY = "volatility"
@@ -48,7 +47,7 @@ def realized_vol(view: View) -> Array:
     Prices (2000).
     """
     vol = yang_zhang(view)
-    norm = vol.sigma[:, :-1].sum(axis=1) / np.maximum(vol.known - 1, 1)
+    norm = summed(vol.sigma[:, :-1]) / np.maximum(vol.known - 1, 1)
     change = over(vol.sigma[:, -1] - norm, norm)
     return at_least(vol.length + 1, change, vol.known) * direction(view)
 
@@ -69,8 +68,8 @@ def vol_percentile(view: View) -> Array:
     vol = yang_zhang(view)
     now, past = vol.sigma[:, -1:], vol.sigma[:, :-1]
     unknown = past.shape[1] - (vol.known - 1)
-    lower = np.count_nonzero(past < now * (1 - TIE), axis=1) - unknown * (now[:, 0] > 0)
-    higher = np.count_nonzero(past > now * (1 + TIE), axis=1)
+    lower = summed(past < now * (1 - TIE)) - unknown * (now[:, 0] > 0)
+    higher = summed(past > now * (1 + TIE))
     off = (lower - higher) / (2 * np.maximum(vol.known - 1, 1))
     turned = np.where(off > 0.45, -off, off)
     return at_least(vol.length + 1, turned, vol.known) * direction(view)
@@ -95,11 +94,12 @@ def vol_regime(view: View) -> Array:
     shown = np.arange(total - n.max() - 1, total)
     q = over(vol.sigma[:, shown], _long_run(vol, shown))
     before = (shown >= total - 1 - n) & (shown < total - 1)
-    tightest = np.where(before[:, :, None], q, np.inf).argmin(axis=1)[:, None]
-    lowest = np.take_along_axis(q, tightest, 1)[:, 0]
-    base = np.take_along_axis(bars.close[:, -len(shown) :], tightest, 1)[:, 0]
-    side = np.tanh(over(bars.close[:, -1] - base, wilder_atr(bars)))
-    compressed = np.clip((1 - lowest) / (1 - COMPRESSION), 0, 1)
+    tightest = np.where(before[:, :, None], q, np.inf).argmin(axis=1)
+    lane = np.ogrid[: len(q), : q.shape[2]]
+    lowest = q[lane[0], tightest, lane[1]]
+    base = bars.close[lane[0], total - len(shown) + tightest, lane[1]]
+    side = np.tanh(over(bars.close[:, -1] - base, wilder_atr(view)))
+    compressed = clip((1 - lowest) / (1 - COMPRESSION), 0, 1)
     return at_least(4 * n, np.maximum(q[:, -1] - 1, 0) * compressed * side, bars.known)
 
 
@@ -148,9 +148,8 @@ def atr_state(view: View) -> Array:
     Source: Wilder, New Concepts in Technical Trading Systems (1978), on log prices.
     """
     bars = candles(view)
-    ranges = true_range(bars)
-    norm = wilder_norm(ranges, bars.known)
-    change = over(wilder(ranges, bars.known) - norm, norm)
+    norm = wilder_norm(true_range(view), bars.known)
+    change = over(wilder_atr(view) - norm, norm)
     return at_least(2 * WILDER + 1, change, bars.known) * direction(view)
 
 
@@ -189,7 +188,7 @@ def range_expansion(view: View) -> Array:
     bars = candles(view)
     high, low, close = bars.high[:, -1], bars.low[:, -1], bars.close[:, -1]
     before = slice(-1 - WILDER, -1)
-    mean = (bars.high[:, before] - bars.low[:, before]).mean(axis=1)
+    mean = summed(bars.high[:, before] - bars.low[:, before]) / WILDER
     return at_least(WILDER + 1, over((close - low) - (high - close), mean), bars.known)
 
 
@@ -208,9 +207,10 @@ def _moments(vol: Volatility, weight: Array, number: Count) -> tuple[Array, Arra
 
 def _long_run(vol: Volatility, shown: Count) -> Array:
     """Root mean square at these bars of the last 2 n sigmas (each over n bars, so 3 n in all)."""
-    squares = np.cumsum(vol.squares, axis=1)
-    before = np.maximum(shown - 2 * vol.length, 0)
+    first = max(int(shown[0] - 2 * vol.length.max()), 0)
+    squares = np.cumsum(vol.squares[:, first:], axis=1)
+    before = np.maximum(shown - first - 2 * vol.length, 0)
     earlier = squares[np.arange(len(squares))[:, None], before]
-    mean = (squares[:, shown] - earlier) / (2 * vol.length[:, :, None])
+    mean = (squares[:, shown - first] - earlier) / (2 * vol.length[:, :, None])
     out: Array = np.sqrt(np.maximum(mean, 0.0))
     return out

@@ -1,7 +1,10 @@
 """Time counted in volume: equal-volume buckets of taker flow, and VPIN from them."""
 
+from functools import lru_cache
+
 import numpy as np
 
+from engine.cards.measure import rows
 from engine.market.view import Array
 
 # The paper's n.
@@ -14,20 +17,26 @@ def bucket_imbalance(buy: Array, sell: Array, buckets: int) -> Array:
     The volume of all known bars (W, N, S) is cut into equal parts; a bar across a border is
     split in proportion. Without any volume every bucket is 0.
     """
-    volume, delta = buy + sell, buy - sell
+    windows, bars, symbols = buy.shape
+    volume = buy + sell
     known = volume == volume
-    clock = _running(np.where(known, volume, 0.0))
-    traded = clock[..., -1:]
-    unit = np.where(traded > 0, traded, 1.0)
-    lanes = clock.shape[0] * clock.shape[1]
+    run = np.zeros((2, windows * symbols, bars + 1))
+    for place, x in enumerate((volume, buy - sell)):
+        np.cumsum(rows(np.where(known, x, 0.0)), axis=1, out=run[place, :, 1:])
+    traded = run[0, :, -1:]
+    run /= np.where(traded > 0, traded, 1.0)
     # One interpolation for all lanes: lane k owns the stretch 2k..2k+1 of the axis.
-    start = 2.0 * np.arange(lanes)[:, None]
-    points = (clock / unit).reshape(lanes, -1) + start
-    values = (_running(np.where(known, delta, 0.0)) / unit).reshape(lanes, -1)
-    borders = np.linspace(0.0, 1.0, buckets + 1) + start
-    at = np.interp(borders.ravel(), points.ravel(), values.ravel())
-    parts: Array = np.diff(at.reshape(*clock.shape[:2], -1), axis=-1) * buckets
-    return parts
+    start, borders = _axis(windows * symbols, buckets)
+    at = np.interp(borders, (run[0] + start).ravel(), run[1].ravel()).reshape(len(start), -1)
+    parts: Array = (at[:, 1:] - at[:, :-1]) * buckets
+    return parts.reshape(windows, symbols, buckets)
+
+
+@lru_cache
+def _axis(lanes: int, buckets: int) -> tuple[Array, Array]:
+    """Where each lane's stretch begins, (lanes, 1), and the borders of all buckets."""
+    start = np.arange(0.0, 2.0 * lanes, 2.0)[:, None]
+    return start, (np.linspace(0.0, 1.0, buckets + 1, dtype=np.float64) + start).ravel()
 
 
 def rolling_vpin(imbalance: Array) -> Array:
@@ -35,12 +44,4 @@ def rolling_vpin(imbalance: Array) -> Array:
     run = np.zeros((*imbalance.shape[:-1], imbalance.shape[-1] + 1))
     np.cumsum(np.abs(imbalance), axis=-1, out=run[..., 1:])
     out: Array = (run[..., BUCKETS:] - run[..., :-BUCKETS]) / BUCKETS
-    return out
-
-
-def _running(x: Array) -> Array:
-    """Cumulative sums of (W, N, S) from 0, time last: (W, S, N + 1)."""
-    windows, bars, symbols = x.shape
-    out = np.zeros((windows, symbols, bars + 1))
-    np.cumsum(x.transpose(0, 2, 1), axis=-1, out=out[..., 1:])
     return out

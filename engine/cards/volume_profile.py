@@ -3,7 +3,7 @@
 import numpy as np
 
 from engine.cards.card import card
-from engine.cards.measure import direction, known_mean, net, over
+from engine.cards.measure import clip, direction, known_mean, net, over
 from engine.cards.profile import (
     drift,
     point_of_control,
@@ -41,7 +41,7 @@ def poc_distance(view: View) -> Array:
     shift, share = drift(book)
     away = book.price - point_of_control(book.volume)
     moving = np.where(shift * away > 0, share, 0.0 * share)
-    return _traded(total(book.volume), over(away, book.atr) * (2 * moving - 1))
+    return _traded(book.total, over(away, book.atr) * (2 * moving - 1))
 
 
 @card(CATEGORY, "value_area_state", "Value Area State", "trades")
@@ -63,7 +63,7 @@ def value_area_state(view: View) -> Array:
     bottom, top = quantiles(book.early, VALUE_AREA)
     above, below = 1 - share_below(book.late, top), share_below(book.late, bottom)
     reach, price = SOFT * book.atr, book.price
-    place = np.clip(over(price - bottom, top - bottom), 0, 1)
+    place = clip(over(price - bottom, top - bottom), 0, 1)
     accepted = _surely(price - top, reach) * above - _surely(bottom - price, reach) * below
     fallen = np.minimum(above / TESTED, 1) * _surely(top - price, reach) * place
     risen = np.minimum(below / TESTED, 1) * _surely(price - bottom, reach) * (1 - place)
@@ -84,7 +84,7 @@ def hvn_support(view: View) -> Array:
     Source: Steidlmayer, Koy, Markets and Market Logic (1986); Osler, Support for Resistance (2000).
     """
     book = profile(view)
-    volume = total(book.volume)
+    volume = book.total
     norm = over(volume, np.count_nonzero(book.volume, axis=-1).astype(np.float64))
     size = np.maximum(book.volume - norm[..., None], 0.0)
     away = book.price[..., None] - (np.arange(size.shape[-1]) + 0.5)
@@ -110,7 +110,7 @@ def lvn_slip(view: View) -> Array:
     traded = book.volume > 0
     levels = np.arange(traded.shape[-1])
     lowest, highest = traded.argmax(axis=-1), levels[-1] - traded[..., ::-1].argmax(axis=-1)
-    norm = over(total(book.volume), traded.sum(axis=-1).astype(np.float64))[..., None]
+    norm = over(book.total, traded.sum(axis=-1).astype(np.float64))[..., None]
     thin = np.maximum(norm - book.volume, 0.0)
     thin *= (levels > lowest[..., None]) & (levels < highest[..., None])
     ahead = np.sign(trend)[..., None] * (levels + 0.5 - book.price[..., None])

@@ -175,10 +175,11 @@ def test_swings_and_breaks_by_hand(steps: list[int], make_view: Make) -> None:
     high, low = np.maximum(opened, close), np.minimum(opened, close)
     bars = {"open": opened, "high": high, "low": low, "close": close}
     view = make_view(symbols=1, windows=WINDOWS[:1], bars={n: x[:, None] for n, x in bars.items()})
-    highs, lows = swings(view)
-    assert highs.bar.tolist() == slow_peaks(high.tolist())
-    assert lows.bar.tolist() == slow_peaks((-low).tolist())
-    np.testing.assert_array_equal(lows.price, low[lows.bar])
+    points = swings(view)
+    above, below = points.bar[points.lane == 0], points.bar[points.lane == 1]
+    assert above.tolist() == slow_peaks(high.tolist())
+    assert below.tolist() == slow_peaks((-low).tolist())
+    np.testing.assert_array_equal(points.price, np.append(high[above], -low[below]))
     found, want = last_break(view), slow_breaks(high.tolist(), low.tolist(), close.tolist())
     assert found.side[0, 0] == (want[-1][1] if want else 0)
     assert found.before[0, 0] == (want[-2][1] if len(want) > 1 else 0)
@@ -309,5 +310,5 @@ def test_short_history_is_that_of_the_known_bars(known: int, make_view: Make) ->
     for name in ("swing_trend", "structure_break", "fair_value_gap", "order_block"):
         assert np.isnan(value(name, view)).all() == (known < 15), name
     assert np.isnan(value("range_position", view)).all() == (known < 31)
-    first = min(p.bar.min() for p in swings(view) if len(p.bar)) if known > 14 else BARS
+    first = swings(view).bar.min() if known > 14 else BARS
     assert first >= BARS - known + 2

@@ -111,7 +111,7 @@ def test_metadata_is_the_catalogue() -> None:
 def test_wilder_smoothing_is_talibs(make_view: Make, known: int) -> None:
     view = make_view(seed=known, known_bars=known)
     bars = candles(view)
-    atr, ranges = wilder_atr(bars), true_range(bars)
+    atr, ranges = wilder_atr(view), true_range(view)
     plus, minus = directional_movement(bars)
     smooth = [wilder(x, bars.known, seed=13) for x in (plus, minus, ranges)]
     change = np.diff(bars.close, axis=1, prepend=bars.close[:, :1])
