@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
 from functools import reduce
 from itertools import takewhile
 from pathlib import Path
@@ -34,6 +35,11 @@ SymbolId = Annotated[
 Url = Annotated[
     str,
     Meta(pattern="^(wss?|https?)://", description="a URL that begins with wss:// or https://"),
+]
+
+
+Instant = Annotated[
+    datetime, Meta(tz=True, description="a time with its zone, as in 2026-12-09T19:00:00Z")
 ]
 
 
@@ -108,6 +114,12 @@ class DecisionConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 class MarketConfig(Struct, frozen=True, forbid_unknown_fields=True):
     reference_venue: str = "binance"
+
+
+class CalendarConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Scheduled macro releases (FOMC, CPI, payrolls), with their time zone."""
+
+    releases: list[Instant] = []
 
 
 class KeepDays(Struct, frozen=True, forbid_unknown_fields=True):
@@ -249,6 +261,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     class_priors: dict[str, dict[str, CategoryWeight]] = {}
     freshness: dict[str, Positive] = {}
     market: MarketConfig = MarketConfig()
+    calendar: CalendarConfig = CalendarConfig()
     store: StoreConfig = StoreConfig()
     recording: RecordingConfig = RecordingConfig()
     cockpit: CockpitConfig = CockpitConfig()

@@ -101,7 +101,7 @@ def event_window(view: View) -> Array:
     """-nearness of the release x tanh(BTC's window return / window ATR), 0 between releases.
 
     Nearness: 1 at a scheduled release (FOMC, CPI, payrolls; dates in the config), falling evenly
-    to 0 two hours before and half an hour after.
+    to 0 two hours before and half an hour after. Not known without a date to come.
 
     Sign: against the trend, for positions are taken off ahead of the news and what follows it is
     new. Units: share of an ATR, -1..+1.
@@ -111,9 +111,9 @@ def event_window(view: View) -> Array:
     (2015), on the calm before.
     """
     place = market_leader(view)
-    if place is None:
-        return np.full((len(view.windows), len(view.symbols)), np.nan)
     times = view.calendar
+    if place is None or np.isinf(times.to_release):
+        return np.full((len(view.windows), len(view.symbols)), np.nan)
     near = max(1.0 - times.to_release / AHEAD, 1.0 - times.since_release / BEHIND, 0.0)
     return everywhere(view, -near * direction(view)[:, place : place + 1])
 

@@ -51,7 +51,8 @@ class Pipeline:
         self.config = config
         self.feeds = dict(feeds)
         self.symbols = tuple(i.id for i in config.instruments)
-        self.market = Market(self.symbols, config.market.reference_venue)
+        releases = [round(at.timestamp()) * NS for at in config.calendar.releases]
+        self.market = Market(self.symbols, config.market.reference_venue, releases)
         self.decider = Decider(config, registry(), self._fed())
         self.steps = 0
         self.step_ts = 0
