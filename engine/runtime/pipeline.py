@@ -25,6 +25,7 @@ GRACE_NS = NS // 4
 LONG_SILENCE_NS = 3600 * NS
 STATUS = "status"
 TROUBLE = frozenset({"blocked", "limited", "error"})
+MOST_REASONS = 100
 PLAN_STEPS = 6  # between two looks at what a feed expects
 # How far back each window's normalisers are warmed, in seconds: about two look-backs, as far as
 # candles of 8 and 180 days reach.
@@ -111,7 +112,9 @@ class Pipeline:
             apply(event)
 
     def _drop(self, tally: FeedTally, reason: str, data: bytes | str) -> None:
-        tally.dropped[reason] += 1
+        # Reasons may quote the venue, whose words have no end.
+        known = reason in tally.dropped or len(tally.dropped) < MOST_REASONS
+        tally.dropped[reason if known else "other reasons"] += 1
         text = data if isinstance(data, str) else data[:200].decode(errors="replace")
         tally.samples.append((reason, text[:200]))
 

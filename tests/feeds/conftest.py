@@ -1,41 +1,114 @@
-"""A small venue on the loopback, and a clock that runs faster than the wall."""
+"""A small venue on the loopback, a clock that runs faster than the wall, frames to begin from."""
 
 import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from http import HTTPStatus
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
+import yaml
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from engine.config import ConnectionConfig, FeedConfig
+from engine.clock import NS, SimulatedClock
+from engine.config import ConnectionConfig, FeedConfig, load
 from engine.events import FeedStatus
 from engine.feeds.binance import Binance
-from engine.feeds.feed import Connection, Frame, Poll
+from engine.feeds.feed import Connection, Context, Feed, Frame, Poll, build_feed
 from engine.feeds.feed import Request as RestRequest
 from engine.feeds.session import Session
 from engine.instruments import Instrument
 
+CONFIG, _ = load()
+PAUSE_S = 0.001
+TURNS = 25  # of the event loop without anything under way, after which everybody sleeps
 
-class FastClock:
-    """Wall time scaled up: a minute passes in a second or so."""
 
-    def __init__(self, speed: float) -> None:
-        self.speed = speed
-        self._wall, self._mono = time.time_ns(), time.monotonic_ns()
+class Seed(msgspec.Struct, frozen=True):
+    """A frame of a venue and what it gives: kinds of events, or the reason it is refused with."""
 
-    def now(self) -> int:
-        return self._wall + int((time.monotonic_ns() - self._mono) * self.speed)
+    gives: list[str] | str
+    data: bytes
+    url: str
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / self.speed)
+
+class Seeds:
+    """The frames of seeds/NAME.yaml, of which fuzzed ones are made; none where there is no file.
+
+    `only`: the symbols that may come out; `urls`: others to hand frames over with; `recv` ns.
+    """
+
+    def __init__(self, name: str) -> None:
+        path = Path(__file__).parent / "seeds" / f"{name}.yaml"
+        raw = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self.name = name
+        self.recv: int = raw.get("recv", 1)
+        self.only = frozenset(raw.get("only", ()))
+        self.frames = [self._seed(row) for row in raw.get("frames", ())]
+        self.catalogue = self._seed(raw["catalogue"]) if raw else None
+        self.urls = sorted({"", *raw.get("urls", ()), *(seed.url for seed in self.frames)})
+
+    def _seed(self, row: dict) -> Seed:
+        data = row["data"]
+        text = data.encode() if isinstance(data, str) else msgspec.json.encode(data)
+        return Seed(row.get("gives", []), text, row["url"])
+
+    def feed(self, learned: bool = True) -> Feed:
+        """A fresh feed of the default config, which has seen its catalogue or not."""
+        made = build_feed(self.name, CONFIG.feeds[self.name], CONFIG.instruments)
+        if learned and self.catalogue is not None:
+            made.listed(self.catalogue.data)
+            made.decode(self.catalogue.data, Context(recv=self.recv, url=self.catalogue.url))
+        made.connections()
+        return made
+
+
+@pytest.fixture(scope="session")
+def seeds() -> Callable[[str], Seeds]:
+    """seeds(name): the frames to begin from of a feed."""
+    return Seeds
+
+
+class LeapClock(SimulatedClock):
+    """Time that leaps to what is waited for once nothing is under way.
+
+    A slow machine makes it no later: while a request or a handshake waits for its answer time
+    stands still, `patience` moments of wall time at most. `leap`: seconds it goes on between two
+    such moments, in which comes what sockets bring by themselves.
+    """
+
+    def __init__(self, timeouts: Collection[float]) -> None:
+        super().__init__(time.time_ns(), timeouts)
+        self.leap, self.patience = 0.2, 5000
+        self._hopeless = 0
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(PAUSE_S)
+            await self._settle()
+            await self.advance(self.now() + int(self.leap * NS), self._settle)
+
+    async def _settle(self) -> None:
+        """Until nothing is under way but sleep."""
+        quiet, left = 0, self.patience
+        while quiet < TURNS and left:
+            await asyncio.sleep(0)
+            self._hopeless = min(self._hopeless, self.at_work)
+            if self.at_work > self._hopeless:
+                quiet, left = 0, left - 1
+                await asyncio.sleep(PAUSE_S)
+            else:
+                quiet += 1
+        if not left:
+            self._hopeless = self.at_work
 
 
 class Venue:
@@ -285,7 +358,7 @@ class Carried:
     def on(self, connection: str) -> list[Frame]:
         return [f for f in self.frames if f.connection == connection]
 
-    async def until(self, condition: Callable[[], object], seconds: float = 15.0) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 30.0) -> None:
         """Wait in wall time for something that must come."""
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110
@@ -293,7 +366,7 @@ class Carried:
 
 
 @pytest.fixture
-def plan(venue: Venue, clock: FastClock, patience: ConnectionConfig) -> Callable[..., Carried]:
+def plan(venue: Venue, clock: LeapClock, patience: ConnectionConfig) -> Callable[..., Carried]:
     """plan(symbols=..., polls=..., of={}, **config): a session with a `Planned` feed."""
     # The session imports it at the first request, which takes a while.
     pytest.importorskip("httpx")
@@ -326,12 +399,18 @@ async def other() -> AsyncIterator[Venue]:
 
 
 @pytest.fixture
-def clock() -> FastClock:
-    return FastClock(speed=40)
+async def clock(patience: ConnectionConfig) -> AsyncIterator[LeapClock]:
+    made = LeapClock((patience.connect_timeout, 2 * patience.connect_timeout))
+    leaping = asyncio.create_task(made.run())
+    yield made
+    leaping.cancel()
+    with suppress(asyncio.CancelledError):
+        await leaping
 
 
 @pytest.fixture
 def patience() -> ConnectionConfig:
+    # An unusual time-out, by which the clock tells a wait for an answer from other waits.
     return ConnectionConfig(
-        connect_timeout=30.0, backoff=0.2, backoff_max=2.0, blocked_retry=30.0, coalesce=0.01
+        connect_timeout=29.75, backoff=0.2, backoff_max=2.0, blocked_retry=30.0, coalesce=0.01
     )

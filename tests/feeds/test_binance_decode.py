@@ -1,9 +1,5 @@
 """Every shape Binance USD-M sends, as events; whatever else comes is a DecodeError."""
 
-import gzip
-import json
-from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -18,7 +14,6 @@ from engine.events import (
     Mark,
     OpenInterest,
     Quote,
-    Ratio,
     Trade,
 )
 from engine.feeds.binance.decode import Decoder
@@ -217,94 +212,8 @@ def test_impossible_numbers_are_malformed(raw, key, bad):
     assert refused({**DEPTH, "b": [["1", "2"], [bad, "1"]]}) == "malformed"
 
 
-def recording(symbol: str) -> list[bytes]:
-    with gzip.open(WIRE / "binance_usdm" / f"{symbol.lower()}_20240808.gz") as lines:
-        return [line.rstrip().split(b" ", 1)[1] for line in lines]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("symbol", "quotes", "deltas", "trades"),
-    [("BTCUSDT", 66_089, 6_551, 21_313), ("ETHUSDT", 53_992, 6_586, 14_076)],
-)
-class TestRecordings:
-    pytestmark = wire
-
-    def test_every_line(self, symbol, quotes, deltas, trades):
-        decoder, context = Decoder(), Context(recv=None, symbol=symbol)
-        kinds: Counter[type] = Counter()
-        ids, chain = [], []
-        for line in recording(symbol):
-            for event in decoder.decode(line, context):
-                kinds[type(event)] += 1
-                assert event.symbol == symbol
-                if isinstance(event, Trade):
-                    ids.append(event.id)
-                elif isinstance(event, BookDelta):
-                    chain.append((event.prev_seq, event.seq))
-        assert kinds == {Quote: quotes, BookDelta: deltas, Trade: trades, BookSnapshot: 1}
-        assert ids == list(range(ids[0], ids[0] + trades))
-        assert all(prev == last for (_, last), (prev, _) in pairwise(chain))
-
-
-@pytest.mark.parametrize(
-    ("name", "kinds"),
-    [
-        ("AggTrades", [Trade]),
-        ("Book", [BookDelta]),
-        ("PartialBook", [BookDelta]),
-        ("BookTicker", [Quote]),
-        ("MarkPrice", [Mark, Funding]),
-        ("Liquidations", [Liquidation]),
-    ],
-)
-class TestDocumentation:
-    pytestmark = wire
-
-    def test_example(self, name, kinds):
-        folder = WIRE / "docs_examples" / "Binance" / "Subscriptions" / "UsdFutures"
-        example = (folder / f"{name}.txt").read_text().partition("\n=")[2].strip()
-        assert [type(e) for e in decode(example)] == kinds
-        bare = json.dumps(json.loads(example)["data"])
-        assert decode(bare) == decode(example)
-
-
-def answers(path: str) -> list[tuple[str, bytes]]:
-    routes = json.loads((WIRE / "rest" / "binance_usdm_rest.json").read_text())["routes"]
-    return [
-        (f"{REST}{path}?{answer['queryString']}", msgspec.json.encode(answer["data"]))
-        for answer in routes[path]["GET"]
-    ]
-
-
-@pytest.mark.parametrize(
-    ("path", "kinds", "history"),
-    [
-        ("/fapi/v1/depth", {BookSnapshot}, False),
-        ("/fapi/v1/klines", {Kline}, True),
-        ("/fapi/v1/premiumIndex", {Mark, Funding}, False),
-        ("/fapi/v1/openInterest", {OpenInterest}, False),
-        ("/futures/data/openInterestHist", {OpenInterest}, True),
-        ("/futures/data/globalLongShortAccountRatio", {Ratio}, True),
-        ("/futures/data/topLongShortAccountRatio", {Ratio}, True),
-        ("/futures/data/topLongShortPositionRatio", {Ratio}, True),
-        ("/futures/data/takerlongshortRatio", {Ratio}, True),
-        ("/fapi/v1/exchangeInfo", set(), False),
-        ("/fapi/v1/fundingInfo", set(), False),
-    ],
-)
-class TestRest:
-    pytestmark = wire
-
-    def test_answers(self, path, kinds, history):
-        seen = []
-        for url, body in answers(path):
-            if "pair=" in url:
-                assert refused(body, url=url) == "not a linear perpetual"
-            elif body.startswith(b'{"code"'):
-                assert refused(body, url=url).startswith("refused: ")
-            else:
-                seen += decode(body, url=url, recv=None)
-        assert {type(e) for e in seen} == kinds
-        assert all(e.history == history for e in seen)
-        assert all(e.ts > 1_500_000_000_000_000_000 for e in seen)
+def test_a_candle_that_ends_before_it_begins_is_malformed():
+    row = [60_000, "1", "4", "0.5", "2", "1", 19_999, "2", 9, "0", "0", "0"]
+    url = "https://fapi.binance.com/fapi/v1/klines?symbol=BTCUSDT&interval=1m"
+    assert refused([row], url=url) == "malformed"
+    assert refused([[*row[:6], 60_500, *row[7:]]], url=url) == "malformed"

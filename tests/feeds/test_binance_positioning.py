@@ -1,18 +1,14 @@
 """Binance's positioning data: what is polled and asked for, and what the answers mean."""
 
-import json
-import math
 from collections import Counter
 from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from engine.clock import NS
 from engine.config import ConfigError, load
-from engine.events import AnyEvent, Funding, OpenInterest, Ratio
+from engine.events import Funding, OpenInterest, Ratio
 from engine.feeds.binance_positioning import Positioning, build
 from engine.feeds.feed import Context, DecodeError, Request, build_feed
 from engine.feeds.parse import query
@@ -172,115 +168,3 @@ def test_settings():
         feed(streams=["trade"])
     with pytest.raises(ConfigError, match=r"feeds\.binance_positioning\.urls\.rest: missing"):
         feed(urls={})
-
-
-# The documentation's examples of what this feed asks for; none is rejected.
-EXAMPLES = {
-    "GetFundingInfo": [],
-    "GetFundingRates": [Funding, Funding],
-    "GetGlobalLongShortAccountRatio": [Ratio, Ratio],
-    "GetOpenInterest": [OpenInterest],
-    "GetOpenInterestHistory": [OpenInterest, OpenInterest],
-    "GetTakerBuySellVolumeRatio": [Ratio, Ratio],
-    "GetTopLongShortAccountRatio": [Ratio, Ratio],
-    "GetTopLongShortPositionRatio": [Ratio, Ratio],
-    "GetMarkPrice": [],
-    "GetExchangeInfo": [],
-}
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-class TestDocumentation:
-    pytestmark = wire
-
-    def test_example(self, name):
-        folder = WIRE / "docs_examples" / "Binance" / "Endpoints" / "UsdFutures" / "ExchangeData"
-        _, place, _, body = (folder / f"{name}.txt").read_text().split("\n", 3)
-        url = f"{REST}{place}?symbol=BTCUSDT"
-        assert [type(e) for e in decode(body, url=url)] == EXAMPLES[name]
-
-
-@pytest.mark.parametrize(
-    ("place", "kind"),
-    [
-        ("/fapi/v1/fundingRate", Funding),
-        ("/fapi/v1/openInterest", OpenInterest),
-        ("/futures/data/openInterestHist", OpenInterest),
-        ("/futures/data/globalLongShortAccountRatio", Ratio),
-        ("/futures/data/topLongShortAccountRatio", Ratio),
-        ("/futures/data/topLongShortPositionRatio", Ratio),
-        ("/futures/data/takerlongshortRatio", Ratio),
-    ],
-)
-class TestRecordedAnswers:
-    pytestmark = wire
-
-    def test_answers(self, place, kind):
-        recorded = json.loads((WIRE / "rest" / "binance_usdm_rest.json").read_text())["routes"]
-        events, rows = [], 0
-        for answer in recorded[place]["GET"]:
-            url = f"{REST}{place}?{answer['queryString']}"
-            if answer["data"] is None:
-                with pytest.raises(DecodeError, match="unknown shape"):
-                    decode(answer["data"], url=url)
-            elif "pair=" in url:
-                with pytest.raises(DecodeError, match="not a linear perpetual"):
-                    decode(answer["data"], url=url)
-            else:
-                events += decode(answer["data"], url=url)
-                rows += len(answer["data"]) if isinstance(answer["data"], list) else 1
-        assert {type(e) for e in events} == {kind}
-        assert len(events) == rows > 0
-        assert all(e.ts > 1_500_000_000_000_000_000 for e in events)
-
-
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-VALUES = st.recursive(
-    SCALARS, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=3), v, max_size=3)
-)
-SHAPES = [
-    rows(1)[0],
-    {"symbol": "BTCUSDT", "fundingTime": 1, "fundingRate": "0.001"},
-    {"buySellRatio": "1.2", "timestamp": 5},
-    {"symbol": "BTCUSDT", "sumOpenInterest": "1", "sumOpenInterestValue": "2", "timestamp": 5},
-    {"symbol": "BTCUSDT", "fundingIntervalHours": 4},
-]
-URLS = st.sampled_from(["", "http://[", RATIO + "3", RATIO + "500"])
-
-
-def survives(data: bytes | str, url: str) -> None:
-    made = feed()
-    for _ in range(2):
-        reason = "none"
-        try:
-            events = decode(data, made, url, symbol="BTCUSDT")
-        except DecodeError as error:
-            events, (reason,) = [], error.args
-        assert 0 < len(reason) < 100
-        for event in events:
-            assert msgspec.json.decode(msgspec.json.encode(event), type=AnyEvent) == event
-            numbers = [v for v in msgspec.structs.asdict(event).values() if isinstance(v, float)]
-            assert all(math.isfinite(value) for value in numbers)
-
-
-@given(st.binary(max_size=300) | st.text(max_size=100), URLS)
-@settings(deadline=None)
-def test_any_bytes(data, url):
-    survives(data, url)
-
-
-@given(st.sampled_from(SHAPES), st.data(), URLS)
-@settings(deadline=None, max_examples=100)
-def test_any_value_in_any_field(shape, data, url):
-    other = {**shape, data.draw(st.sampled_from(sorted(shape))): data.draw(VALUES)}
-    survives(json.dumps([shape, other]), url)
-    survives(json.dumps([other]), url)
-
-
-@given(st.sampled_from(SHAPES), st.integers(0, 200), st.binary(max_size=4), URLS)
-@settings(deadline=None, max_examples=100)
-def test_mutated_answers(shape, at, patch, url):
-    answer = msgspec.json.encode([shape, shape])
-    at %= len(answer) + 1
-    survives(answer[:at], url)
-    survives(answer[:at] + patch + answer[at + 2 :], url)

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from engine.config import load
 from engine.events import BookDelta, BookSnapshot, Trade
 from engine.feeds.bitget import build
-from engine.feeds.feed import Context, DecodeError, Frame
+from engine.feeds.feed import Context, Frame
 from engine.feeds.session import Session
 from engine.instruments import Instrument
 from engine.market.book import Book
@@ -29,68 +29,9 @@ def feed(**changes: object):
     return build(msgspec.structs.replace(CONFIG, **changes), instruments)
 
 
-def kinds(data: str, url: str = "") -> object:
-    """Names of the events of a frame, or the reason why it is refused."""
-    try:
-        events = feed().decode(data, Context(recv=5, url=url))
-    except DecodeError as error:
-        return error.args[0]
-    return [type(event).__name__ for event in events]
-
-
 @pytest.mark.wire
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no recordings beside the checkout")
 class TestDocumentation:
-    """Rejected on purpose are the topics nobody subscribes and the answers nobody asks for.
-
-    The second generation's frames come from a url that is not used. The ticker's example is a
-    spot one: it holds only prices, whose quote comes by `books1`.
-    """
-
-    @pytest.mark.parametrize(
-        ("name", "expected"),
-        [
-            ("Unified/Book", ["Quote"]),
-            ("Unified/Trades", ["Trade"]),
-            ("Unified/Ticker", []),
-            ("Unified/Kline", "unknown topic"),
-            ("Unified/Adl", "not a linear perpetual"),
-            ("Futures/OrderBook", "malformed"),
-            ("Futures/Trade", "malformed"),
-            ("Futures/Ticker", "malformed"),
-        ],
-    )
-    def test_push(self, name, expected):
-        text = (EXAMPLES / "Subscriptions" / f"{name}.txt").read_text()
-        calls, _, example = text.partition("\n=")
-        assert kinds(example.strip()) == expected
-        if name.startswith("Unified"):
-            acks = [line[2:] for line in calls.splitlines() if line.startswith("< ")]
-            assert all(kinds(ack) == [] for ack in acks if "login" not in ack)
-            assert feed().is_ack(acks[-1])
-
-    @pytest.mark.parametrize(
-        ("name", "expected"),
-        [
-            ("Unified/ExchangeData/GetFuturesSymbols", []),
-            ("Unified/ExchangeData/GetFundingRateHistory", ["Funding", "Funding"]),
-            ("Unified/ExchangeData/GetFundingRate", ["Funding"]),
-            ("Futures/ExchangeData/GetFundingRate", ["Funding"]),
-            ("Futures/ExchangeData/GetHistoricalFundingRate", "malformed"),
-            ("Futures/ExchangeData/GetContracts", "unknown shape"),
-            ("Futures/ExchangeData/GetOpenInterest", "unknown shape"),
-            ("Futures/ExchangeData/GetTickers", "unknown shape"),
-            ("Unified/ExchangeData/GetOpenInterest", "unknown shape"),
-            ("Unified/ExchangeData/GetFuturesTickers", "unknown shape"),
-            ("Unified/ExchangeData/GetOrderBook", "unknown shape"),
-            ("Unified/ExchangeData/GetRecentTrades", "unknown shape"),
-        ],
-    )
-    def test_answer(self, name, expected):
-        text = (EXAMPLES / "Endpoints" / f"{name}.txt").read_text()
-        path, body = text.splitlines()[1], text[text.index("\n{") :]
-        assert kinds(body, REST + path) == expected
-
     def test_the_catalogue_and_what_it_says_of_funding(self):
         made = feed()
         text = (EXAMPLES / "Endpoints/Unified/ExchangeData/GetFuturesSymbols.txt").read_text()

@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 import zstandard
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from engine.config import ConfigError, load
-from engine.events import AnyEvent, FeedStatus, Quote, Trade
+from engine.events import FeedStatus, Quote, Trade
 from engine.feeds.coinbase import Coinbase, build, nanoseconds
 from engine.feeds.feed import Context, DecodeError, build_feed
 from engine.instruments import Instrument
@@ -279,59 +276,3 @@ class TestRecording:
         assert {i.id for i in config.instruments} - found == {"TRXUSDT"}
         assert "USDTUSD" in found
         assert decode(answer, made) == []
-
-
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-VALUES = st.recursive(
-    SCALARS, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=3), v, max_size=3)
-)
-FRAMES = [
-    trades(TRADE),
-    message("ticker", {"tickers": [BEST]}),
-    message("heartbeats", {}),
-    message("candles", {}),
-    b'{"products":[]}',
-    b'{"type":"error","message":"x"}',
-]
-
-
-def survives(data: bytes | str) -> None:
-    """Events that can be printed, or a DecodeError with a short reason; nothing else comes out."""
-    made = feed()
-    for _ in range(2):
-        reason = "none"
-        try:
-            events = decode(data, made)
-        except DecodeError as error:
-            events, (reason,) = [], error.args
-        assert 0 < len(reason) < 100
-        for event in events:
-            assert msgspec.json.decode(msgspec.json.encode(event), type=AnyEvent) == event
-            numbers = [v for v in msgspec.structs.asdict(event).values() if isinstance(v, float)]
-            assert all(math.isfinite(value) for value in numbers)
-
-
-@given(st.binary(max_size=300) | st.text(max_size=100))
-@settings(deadline=None)
-def test_any_bytes(data):
-    survives(data)
-
-
-@given(st.sampled_from(FRAMES), st.integers(0, 400), st.integers(0, 8), st.binary(max_size=4))
-@settings(deadline=None, max_examples=100)
-def test_mutated_frames(frame, at, skip, patch):
-    at %= len(frame) + 1
-    survives(frame[:at])
-    survives(frame[:at] + patch + frame[at + skip :])
-
-
-@given(st.sampled_from([TRADE, BEST]), st.data())
-@settings(deadline=None, max_examples=100)
-def test_any_value_in_any_field(shape, data):
-    row = {**shape, data.draw(st.sampled_from(sorted(shape))): data.draw(VALUES)}
-    channel, inner = ("ticker", "tickers") if shape is BEST else ("market_trades", "trades")
-    survives(json.dumps({"channel": channel, "timestamp": TIME, "sequence_num": 3,
-                         "events": [{"type": "update", inner: [row]}]}))  # fmt: skip
-    envelope = {"channel": channel, "timestamp": TIME, "sequence_num": 3, "events": []}
-    key = data.draw(st.sampled_from(sorted(envelope)))
-    survives(json.dumps({**envelope, key: data.draw(VALUES)}))

@@ -1,11 +1,16 @@
 """Uncrossing dYdX's books: the venue's own procedure, at the price of a look at the touch."""
 
+import json
 from math import inf
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.events import BookDelta, BookSnapshot
 from engine.feeds.dydx.book import UncrossedBook
+from engine.feeds.feed import Context, DecodeError
+from engine.market.book import Book
 
 Levels = list[tuple[float, float]]
 
@@ -96,3 +101,52 @@ def test_uncrossed_book_keeps_no_more_than_the_venue_states():
         book.apply([(1.0 + number / 1e6, 1.0)], [], number)
         book.apply([(1.0 + number / 1e6, 0.0)], [], number)
     assert len(book.bids) == len(book.asks) == 1
+
+
+@pytest.fixture(scope="module")
+def whole(seeds):
+    """The feed's frames by what is in them; the first two open a book."""
+    found = seeds("dydx")
+    assert [seed.gives for seed in found.frames[:2]] == [[], ["BookSnapshot"]]
+    return found
+
+
+def never_crosses(whole, *frames: bytes | str) -> None:
+    """The market's own book, after each of the frames of one connection."""
+    made, book = whole.feed(), Book()
+    for data in (*(seed.data for seed in whole.frames[:2]), *frames):
+        try:
+            events = made.decode(data, Context(recv=1))
+        except DecodeError:
+            events = ()
+        for event in (e for e in events if e.symbol == "BTCUSDT"):
+            if isinstance(event, BookSnapshot):
+                book.snapshot(event)
+            elif isinstance(event, BookDelta):
+                book.delta(event)
+        assert max(book.bids, default=0.0) < min(book.asks, default=inf)
+
+
+@given(st.data(), st.integers(0, 500), st.integers(0, 8), st.binary(max_size=4))
+@settings(max_examples=250)
+def test_no_mutated_frame_crosses_the_markets_book(whole, data, at, skip, patch):
+    frame = data.draw(st.sampled_from(whole.frames)).data
+    at %= len(frame) + 1
+    changes = [seed.data for seed in whole.frames[2:4]]
+    never_crosses(whole, frame[:at], frame[:at] + patch + frame[at + skip :], *changes)
+
+
+@given(st.data(), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), max_size=12))
+def test_no_order_of_messages_crosses_the_markets_book(whole, data, picked):
+    shapes = [json.loads(seed.data) for seed in whole.frames[:6]]
+    levels = st.lists(st.tuples(st.integers(95, 105), st.integers(0, 3)), max_size=3)
+    frames = []
+    for place, number in picked:
+        shape = {**shapes[place], "message_id": number}
+        if shape["type"] == "channel_data" and "bids" in shape["contents"]:
+            shape["contents"] = {
+                side: [[str(price), str(size)] for price, size in data.draw(levels)]
+                for side in ("bids", "asks")
+            }
+        frames.append(json.dumps(shape))
+    never_crosses(whole, *frames)

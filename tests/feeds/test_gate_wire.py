@@ -35,73 +35,15 @@ def feed(listed: bool = True, **changes: object):
     return made
 
 
-def kinds(data: str, url: str = "") -> object:
-    """Names of the events of a frame, or the reason why it is refused."""
-    try:
-        events = feed().decode(data, Context(recv=5, url=url))
-    except DecodeError as error:
-        return error.args[0]
-    return [type(event).__name__ for event in events]
-
-
-RATIOS = ["Ratio", "Ratio", "Ratio"]
-
-
 @pytest.mark.wire
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no recordings beside the checkout")
 class TestDocumentation:
-    """Rejected on purpose are the channels nobody subscribes and the answers nobody asks for.
-
-    The example of a trade is an internal deal, which is no flow. `liq_orders` and private
-    liquidations have other keys than the public push, so they are not mixed with it.
-    """
-
-    @pytest.mark.parametrize(
-        ("name", "expected"),
-        [
-            ("OrderBookV2", ["BookSnapshot"]),
-            ("BookTicker", ["Quote"]),
-            ("Ticker", ["Mark", "Funding", "OpenInterest"]),
-            ("ContractStats", [*RATIOS, "OpenInterest"]),
-            ("Trade", "not a market trade"),
-            ("Book", "unknown channel"),
-            ("UserLiquidation", "unknown channel"),
-            ("Kline", "unknown channel"),
-        ],
-    )
-    def test_push(self, name, expected):
-        path = EXAMPLES / "Subscriptions" / "Futures" / f"SubscribeTo{name}Updates.txt"
-        calls, _, example = path.read_text().partition("\n=")
-        assert kinds(example.strip()) == expected
-        ack = next(line[2:] for line in calls.splitlines() if line.startswith("< "))
-        ack = ack.replace("-999", "1")
-        assert kinds(ack) == []
-        assert feed().is_ack(ack)
-
     def test_a_documented_trade_that_is_none_of_the_venues_own(self):
         path = EXAMPLES / "Subscriptions" / "Futures" / "SubscribeToTradeUpdates.txt"
         example = path.read_text().partition("\n=")[2].replace('"is_internal": true', '"x": 1')
         (trade,) = feed().decode(example, Context(recv=None))
         assert (trade.side, trade.size, trade.price) == ("sell", pytest.approx(1.085), 96.4)
         assert trade.ts == 1545136464123 * 10**6
-
-    @pytest.mark.parametrize(
-        ("name", "expected"),
-        [
-            ("Contracts", []),
-            ("ContractStats", ["Ratio", *RATIOS, "OpenInterest"]),
-            ("FundingRateHistory", ["Funding"]),
-            ("OrderBook", "unknown shape"),
-            ("Tickers", "unknown shape"),
-            ("Trades", "unknown shape"),
-            ("Klines", "unknown shape"),
-            ("Liquidations", "unknown shape"),
-        ],
-    )
-    def test_answer(self, name, expected):
-        path = EXAMPLES / "Endpoints" / "PerpetualFutures" / "ExchangeData" / f"Get{name}.txt"
-        _, route, _, body = path.read_text().split("\n", 3)
-        assert kinds(body, f"{REST}{route}?contract=BTC_USDT") == expected
 
     def test_the_catalogue_is_learned(self):
         path = EXAMPLES / "Endpoints" / "PerpetualFutures" / "ExchangeData" / "GetContracts.txt"

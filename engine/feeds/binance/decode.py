@@ -290,6 +290,8 @@ class Decoder:
     def _klines(self, rows: list[wire.Candle], context: Context) -> Events:
         """Closed candles; the one still open at receipt is left to the live trades."""
         symbol, lot = self._named(context)
+        if any(row.close_time < row.open_time + 999 for row in rows):
+            raise DecodeError("malformed")
         asked = _seconds(query(context.url).get("interval", ""))
         recv = context.recv
         return tuple(
