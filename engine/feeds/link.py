@@ -71,20 +71,25 @@ class Link:
         session, connection = self._session, self._connection
         session.emit("connecting", connection.id)
         try:
-            socket = await open_socket(
-                connection.url,
-                session.clock,
-                compression=session.feed.compression,
-                patience=session.patience.connect_timeout,
-                headers=session.feed.headers,
-            )
+            socket = await self._open()
         except Refused as refused:
             self.refused = refused
             session.emit(refused.state, connection.id, note=refused.note)
-        except Exception as error:  # whatever network, TLS or proxy can raise
+        except Exception as error:
             session.emit("error", connection.id, note=describe(error))
         else:
             await self._carry(socket)
+
+    async def _open(self) -> Any:
+        """The socket; raises Refused, or whatever network, TLS or proxy can raise."""
+        session = self._session
+        return await open_socket(
+            self._connection.url,
+            session.clock,
+            compression=session.feed.compression,
+            patience=session.patience.connect_timeout,
+            headers=session.feed.headers,
+        )
 
     async def _carry(self, socket: Any) -> None:
         session = self._session

@@ -50,10 +50,10 @@ class Job(Struct, eq=False):
     lost: int = 0
     every: float = 0.0
     known: dict[str, str] = msgspec.field(default_factory=dict)
+    host: str = ""
 
-    @property
-    def host(self) -> str:
-        return urlsplit(self.request.url).netloc
+    def __post_init__(self) -> None:
+        self.host = urlsplit(self.request.url).netloc
 
 
 class Batch:

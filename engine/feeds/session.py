@@ -192,6 +192,9 @@ class Session:
         self._unlisted = unlisted
         self._replan.set()
 
+    def _link(self, connection: Connection) -> Link:
+        return Link(self, connection)
+
     async def _keep(self, connection: Connection) -> None:
         """One connection for good: another socket when one ends, a fresh one at its age."""
         tasks: list[asyncio.Task[None]] = []
@@ -199,7 +202,7 @@ class Session:
         try:
             while True:
                 await self._turn()
-                link = Link(self, connection)
+                link = self._link(connection)
                 tasks.append(task := asyncio.create_task(link.run()))
                 await race(link.ready.wait(), _ended(task))
                 if link.ready.is_set() and not task.done():

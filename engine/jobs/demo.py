@@ -17,8 +17,7 @@ from engine.sim.market import SCENARIOS, SimulatedMarket, Switches
 from engine.sim.market.market import start_of
 from engine.sim.market.shadow import Reference
 from engine.sim.pace import Pace
-from engine.sim.venues import base, binance
-from engine.sim.venues.binance import BinanceVenue
+from engine.sim.venues import base
 from engine.snapshot import Detail, ModeOfData, Snapshot
 
 FEED = base.REFERENCE
@@ -30,8 +29,6 @@ PATIENCE_NS = NS // 2  # for frames that a broken socket may have lost
 STUCK_NS = 30 * NS
 KEPT = 300_000
 WARM_STEP = 2
-Venue = BinanceVenue | base.Venue
-Ports = binance.Ports | base.Ports
 
 
 class Demo:
@@ -50,7 +47,7 @@ class Demo:
         self.scenario, self.seed = SCENARIOS[scenario], seed
         self.finished = False
         self.unsettled = 0
-        self.venues: dict[str, Venue] = {}
+        self.venues: dict[str, base.Venue] = {}
         self.reference: Reference | None = None
         self.clock = SimulatedClock(start_of(self.scenario), (TIMEOUT_S, 2 * TIMEOUT_S))
         symbols = [instrument.id for instrument in config.instruments]
@@ -78,10 +75,9 @@ class Demo:
         return self.reference.market
 
     @property
-    def venue(self) -> BinanceVenue | None:
+    def venue(self) -> base.Venue | None:
         """The venue that serves the market itself, where it runs."""
-        found = self.venues.get(FEED)
-        return found if isinstance(found, BinanceVenue) else None
+        return self.venues.get(FEED)
 
     def stop(self) -> None:
         """End at the next tick; history is flushed."""
@@ -103,7 +99,7 @@ class Demo:
             for ports in self._ports.values():
                 ports.close()
 
-    def _build(self) -> tuple[Reference, dict[str, Venue]]:
+    def _build(self) -> tuple[Reference, dict[str, base.Venue]]:
         reference = self._make()
         return reference, {
             name: open_venue(name, reference, self.clock, ports, self._taken)
@@ -200,16 +196,14 @@ def simulated(config: Config) -> list[str]:
     return sorted(names, key=lambda name: name != FEED)
 
 
-def ports_of(name: str) -> Ports:
+def ports_of(name: str) -> base.Ports:
     """The ports of a feed's venue, whose urls are known before it runs."""
-    return binance.Ports() if name == FEED else base.Ports(base.venue_class(name).URLS)
+    return base.Ports(base.venue_class(name).URLS)
 
 
-def open_venue(name: str, reference: Reference, clock: Clock, ports: Ports,
-               taken: Callable[[], Awaitable[None]] = base.nobody) -> Venue:  # fmt: skip
+def open_venue(name: str, reference: Reference, clock: Clock, ports: base.Ports,
+               taken: Callable[[], Awaitable[None]] = base.nobody) -> base.Venue:  # fmt: skip
     """The venue of a feed on ports of its own; `start` it."""
-    if isinstance(ports, binance.Ports):
-        return BinanceVenue(reference.market, clock, ports, taken)
     return base.venue_class(name)(reference, clock, ports, taken)
 
 

@@ -1,6 +1,8 @@
 """The simulated market's pace, and its BTC beside the recorded one.
 
 python tests/benchmarks/bench_sim.py [--seconds 120]
+
+Simulated over CPU seconds without sockets are of all symbols, feeds and cards, without history.
 """
 
 import argparse
@@ -15,19 +17,67 @@ from pathlib import Path
 import numpy as np
 from websockets.asyncio.client import connect
 
-from engine.clock import WallClock
+from engine.clock import SimulatedClock, WallClock
 from engine.config import load
 from engine.jobs.demo import Demo
+from engine.jobs.offline import Offline
 from engine.sim.market import SimulatedMarket
+from engine.sim.market.market import Tick
+from engine.sim.market.shadow import Reference
+from engine.sim.venues.base import venue_class, venue_names
 from engine.sim.venues.binance import BinanceVenue
 from engine.sim.venues.binance.frames import Frames
 
 RECORDED = Path(__file__).parents[2].parent / "shared" / "wire" / "binance_usdm"
+# Rate, length of a tick in s, share of the seconds asked for: the whole market and a sparse one.
+MARKETS = ((1.0, 0.1, 0.25), (0.02, 1.0, 5.0))
+SETTLED_S = 30
 SYMBOLS = tuple(instrument.id for instrument in load()[0].instruments)
 
 
+def alone(rate: float, dt: float, seconds: float) -> tuple[float, float]:
+    """All venues' frames without anybody to hear them: simulated over CPU s, frames a second."""
+    reference = Reference(SimulatedMarket(SYMBOLS, rate=rate, dt=dt))
+    clock = SimulatedClock(reference.market.now)
+    venues = [venue_class(name)(reference, clock) for name in venue_names()]
+    began, frames = time.process_time(), 0
+    for _ in range(round(seconds / dt)):
+        tick = reference.tick()
+        frames += sum([len(venue.frames(tick)) for venue in venues])
+    return seconds / (time.process_time() - began), frames / seconds
+
+
+def offline(rate: float, dt: float, seconds: float, steps: bool) -> float:
+    """The engine on it, with its steps or without: simulated over CPU s once all has settled."""
+    run = Offline(load()[0], seconds=seconds + SETTLED_S, rate=rate, dt=dt, warm_minutes=0)
+    if not steps:
+        run.engine.pipeline._step = lambda now: None  # type: ignore[method-assign]
+    began, tick = 0.0, run.reference.tick
+
+    def ticked() -> Tick:
+        nonlocal began
+        if run.market.elapsed <= SETTLED_S:
+            began = time.process_time()
+        return tick()
+
+    run.reference.tick = ticked  # type: ignore[method-assign]
+    asyncio.run(run.run())
+    return seconds / (time.process_time() - began)
+
+
+def without_sockets(seconds: float) -> None:
+    """The two markets, each with more and more of the engine."""
+    print("\nrate".ljust(9), *(name.rjust(20) for name in (
+        "frames a second", "venues alone", "without steps", "whole")))  # fmt: skip
+    for rate, dt, share in MARKETS:
+        venues, frames = alone(rate, dt, share * seconds)
+        factors = (venues, *(offline(rate, dt, share * seconds, steps) for steps in (False, True)))
+        texts = (f"{frames:.0f}", *(f"{factor:.1f}x" for factor in factors))
+        print(f"{rate:g}".ljust(8), *(text.rjust(20) for text in texts))
+
+
 def socketless(seconds: float) -> None:
-    """Ticks alone, and with their frames made."""
+    """Ticks alone, and with the reference's frames made."""
     started = time.perf_counter()
     market = SimulatedMarket(SYMBOLS)
     print(f"past and books of {len(SYMBOLS)} symbols: {time.perf_counter() - started:.2f} s")
@@ -82,16 +132,16 @@ async def loopback(seconds: float) -> None:
 
 async def whole(seconds: float) -> None:
     """The engine on it, without history."""
-    config = load(overrides={"feeds": {"binance": {"backfill": False}}})[0]
-    demo = Demo(config, speed=None, seconds=seconds)
+    feeds = {name: {"backfill": False} for name in load()[0].feeds}
+    demo = Demo(load(overrides={"feeds": feeds})[0], speed=None, seconds=seconds)
     running = asyncio.create_task(demo.run())
     await demo.clock.used.wait()
     started = time.perf_counter()
     await running
     taken = time.perf_counter() - started
-    frames = demo.latest().feeds["binance"].frames
-    print(f"with the engine in step: {frames / taken:.0f} frames/s, {seconds / taken:.1f}x real"
-          " time")  # fmt: skip
+    frames = sum([feed.frames for feed in demo.latest().feeds.values()])
+    print(f"with the engine in step, all feeds: {frames / taken:.0f} frames/s,"
+          f" {seconds / taken:.1f}x real time")  # fmt: skip
 
 
 # -- BTC, simulated and recorded -----------------------------------------------------------
@@ -201,6 +251,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0)
     seconds = parser.parse_args().seconds
     socketless(seconds)
+    without_sockets(seconds)
     asyncio.run(loopback(seconds))
     asyncio.run(whole(seconds))
     compare(max(seconds, 345.0))

@@ -1,10 +1,12 @@
-"""The engine without sockets decides what it decides in the demo."""
+"""The engine without sockets decides what it decides in the demo, whatever the feeds."""
 
 import asyncio
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from engine.clock import NS
 from engine.config import Config, load
@@ -12,7 +14,10 @@ from engine.decision.decide import Decision
 from engine.jobs.demo import Demo
 from engine.jobs.offline import Offline
 from engine.runtime import pipeline
+from engine.runtime.inputs import ages
 from engine.sim.market import SimulatedMarket
+from engine.sim.venues import base
+from engine.snapshot import Snapshot
 from engine.store.reader import Reader
 
 TWO = ("BTCUSDT", "PEPEUSDT")
@@ -86,6 +91,132 @@ async def test_with_history_it_decides_as_over_sockets(monkeypatch: pytest.Monke
     assert {d.mode for _, made in here for d in made} == {"scalp", "day", "swing"}
     assert not np.isnan(here[-1][1][0].parts.bias).any()
     assert_same(there, here)
+
+
+# -- all feeds -----------------------------------------------------------------------------
+
+FOUR = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "PEPEUSDT")
+# What a venue lacks, or tells of some coins alone.
+RARE = {"options", "onchain"}
+
+
+def everything(symbols: tuple[str, ...] = TWO, backfill: bool = False) -> Config:
+    """All feeds; with history as far as they have one by default."""
+    feeds = {n: {"backfill": backfill and f.backfill} for n, f in load()[0].feeds.items()}
+    listed = [{"id": symbol, "class": "layer1"} for symbol in symbols]
+    return load(overrides={"symbols": listed, "feeds": feeds})[0]
+
+
+def pictures_of(run: Demo | Offline) -> list[Snapshot]:
+    """A list that will hold the picture of every step.
+
+    In which order a venue's connections bring their first frames is the network's business there,
+    and the clocks' offset and the lag are told by the first frame of an instant.
+    """
+    out: list[Snapshot] = []
+    inner = run.engine.pipeline._on_step
+
+    def stepped(now: int, decisions: list[Decision]) -> None:
+        inner(now, decisions)
+        picture = run.engine.latest()
+        feeds = {
+            name: replace(feed, offset_ms=None, lag_p50_ms=None, lag_p99_ms=None)
+            for name, feed in picture.feeds.items()
+        }
+        out.append(replace(picture, feeds=feeds, speed=None))
+
+    run.engine.pipeline._on_step = stepped
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backfill", [False, True])
+async def test_all_feeds_show_the_same_as_over_sockets(
+    backfill: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every picture of half a minute, to the byte; with history a short warm-up is in it."""
+    shorter = {window: reach // 100 for window, reach in pipeline.WARM_REACH.items()}
+    monkeypatch.setattr(pipeline, "WARM_REACH", shorter)
+    config = everything(backfill=backfill)
+    demo = Demo(config, speed=None, seconds=32)
+    run = Offline(config, seconds=32, warm_minutes=None if backfill else 0)
+    there, here = pictures_of(demo), pictures_of(run)
+    await demo.run()
+    await run.run()
+    assert demo.unsettled == 0
+    assert set(run.network.venues) == set(demo.venues) == set(base.venue_names())
+    assert run.engine.pipeline.warmed == demo.engine.pipeline.warmed == backfill
+    assert len(here) == 4
+    assert [msgspec.json.encode(p) for p in here] == [msgspec.json.encode(p) for p in there]
+
+
+@pytest.mark.slow
+async def test_a_sparse_market_feeds_every_input() -> None:
+    """About two and a half messages a second and symbol over all venues, and none is missing."""
+    known: dict[str, Any] = {}
+    broken: set[tuple[str, str]] = set()
+
+    def told(now: int, made: list[Decision]) -> None:
+        known.update(ages(run.engine.pipeline.market, now))
+        listed = run.engine.pipeline.market.listed.items()
+        broken.clear()
+        broken.update(key for key, x in listed if x.book.waiting or x.book.gaps)
+
+    run = Offline(everything(FOUR), seconds=300, rate=0.02, dt=1.0, warm_minutes=0, told=told)
+    await run.run()
+    frames = sum(tally.frames for tally in run.engine.pipeline.tallies.values())
+    assert 1 < frames / 300 / len(FOUR) < 5
+    assert {need for need, age in known.items() if np.isnan(age[0])} == set()
+    assert {need for need, age in known.items() if np.isnan(age).any()} <= RARE
+    for need in ("book", "mark", "funding", "venues:book", "venues:funding", "venues:oi"):
+        assert np.nanmax(known[need]) <= 10.0, need
+    assert broken == set()
+    feeds = run.latest().feeds
+    assert {(f.gaps, f.reconnects) for f in feeds.values()} == {(0, 0)}
+    depth = {name: f.streams["depth"] for name, f in feeds.items() if "depth" in f.streams}
+    assert len(depth) == 8
+    assert all(stream.ready == stream.total for n, stream in depth.items() if n != "deribit")
+
+
+@pytest.mark.slow
+async def test_what_breaks_is_mended_as_over_sockets() -> None:
+    """Broken connections, handshakes and requests turned away, an ack without data."""
+    others = {name: {"enabled": name in ("binance", "bybit")} for name in load()[0].feeds}
+    listed = [{"id": symbol, "class": "layer1"} for symbol in TWO]
+    config = load(overrides={"symbols": listed, "feeds": others})[0]
+    run = Offline(config, seconds=3600, warm_minutes=0)
+    running = asyncio.create_task(run.run())
+
+    async def until(seconds: float) -> None:
+        while run.market.elapsed < seconds:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    def whole(name: str) -> bool:
+        books = [run.engine.pipeline.market.listed[name, symbol].book for symbol in TWO]
+        return all(book.synced for book in books)
+
+    await until(5)
+    for venue in run.network.venues.values():
+        venue.faults.refuse("ws", 429, 2.0)
+        venue.faults.refuse("rest", 429, 2.0)
+        venue.drop()
+    await until(9)
+    assert all(venue.faults.done["429"] for venue in run.network.venues.values())
+    await until(16)
+    assert whole("binance")
+    assert whole("bybit")
+    run.network.venues["binance"].faults.silent_ack()
+    run.network.venues["binance"].drop("public")
+    await until(75)
+    assert whole("binance")
+    feeds = run.latest().feeds
+    # Both sockets, then one of them, and that again for its silence.
+    assert (feeds["binance"].reconnects, feeds["bybit"].reconnects) == (4, 1)
+    run.stop()
+    await running
+
+
+# -- the run itself ------------------------------------------------------------------------
 
 
 async def test_its_books_are_whole_and_its_feed_is_ready() -> None:

@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections.abc import AsyncIterator
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,32 @@ def test_liquidations_are_the_largest_of_a_symbol_and_second(frames: Any) -> Non
     assert all(e["E"] % 1000 == 0 for e in frames["forceOrder"])
 
 
+def test_a_sparse_market_is_told_more_rarely_and_wholly() -> None:
+    """Quotes and changes of the book come together every five seconds, trades one by one."""
+    market = SimulatedMarket(("BTCUSDT", "PEPEUSDT"), rate=0.02, dt=1.0)
+    make, told = Frames(market.listings, market.rate), []
+    books = [(dict(b.bids), dict(b.asks)) for b in market.books]
+    for _ in range(120):
+        tick = market.tick()
+        told += [json.loads(data) for _, data in (*make.public(tick), *make.market(tick))]
+    for wire, book, truth in zip(make.wires, books, market.books, strict=True):
+        own = [e for e in told if e.get("s") == wire.name]
+        changes = [e for e in own if e["e"] == "depthUpdate"]
+        assert {e["E"] // 1000 % 5 for e in own if e["e"] != "aggTrade"} == {0, 4}
+        assert all(b["pu"] == a["u"] for a, b in pairwise(changes))
+        assert changes[-1]["u"] == truth.seq
+        for levels, true, side in ((book[0], truth.bids, "b"), (book[1], truth.asks, "a")):
+            for change in changes:
+                levels.update(
+                    (round(float(p) / wire.listing.tick), round(float(n) / wire.listing.step))
+                    for p, n in change[side]
+                )
+            assert {p: n for p, n in levels.items() if n} == true
+    ids = [e["a"] for e in told if e["e"] == "aggTrade" and e["s"] == "BTCUSDT"]
+    assert ids == [fill.id for fill in market.tapes[0]] != []
+    assert len(told) < 120 * 3
+
+
 # -- servers -------------------------------------------------------------------------------
 
 
@@ -131,7 +157,7 @@ class Served:
 @pytest.fixture
 async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     # Nobody drives the clock here, so that no answer may wait for it.
-    monkeypatch.setattr("engine.sim.venues.binance.LATENCY_S", {})
+    monkeypatch.setattr(BinanceVenue, "LATENCY_S", {})
     served = Served()
     await served.venue.start()
     yield served
@@ -260,7 +286,7 @@ async def test_a_connection_serves_many_requests(served: Served, rest: Any) -> N
         assert (await rest("/fapi/v1/time", {})).json()["serverTime"] == (
             served.market.now // 1_000_000
         )
-    assert len(served.venue._rest._serving) == 1
+    assert len(served.venue.servers.rest._serving) == 1
 
 
 async def test_refusals_name_their_status(served: Served, rest: Any) -> None:

@@ -24,7 +24,7 @@ from engine.sim.market.tape import Print, Tape
 REFERENCE = "binance"
 KEPT = 20_000  # executions a symbol
 MEMORY_S = 12.0  # of the reference that shadows may look back
-SLOWEST_S = 8.0  # between two turns of a book, however sparse the market
+EVEN_S = (1, 2, 5, 10)  # between what a sparse market tells: parts of an engine's step
 FUNDING_S = 8 * 3600
 PREMIUM_S = 150.0
 INTEREST_S = 3600.0
@@ -87,19 +87,20 @@ class Reference:
     def __init__(self, market: SimulatedMarket, lags: bool = True) -> None:
         self.market, self.lags = market, lags
         kept = max(2, round(MEMORY_S / market.dt) + 1)
-        self.ticks: deque[Tick] = deque(maxlen=kept)
+        self.deals: deque[dict[int, Played]] = deque(maxlen=kept)
         self.mids: deque[list[float]] = deque([market.mids.tolist()], maxlen=kept)
 
     def tick(self) -> Tick:
         """Advance by one tick and remember it."""
         tick = self.market.tick()
-        self.ticks.append(tick)
+        traded = {n: p for n, p in enumerate(tick.played) if p.prints or p.closed}
+        self.deals.append(traded)
         self.mids.append(self.market.mids.tolist())
         return tick
 
-    def last(self, count: int) -> list[Tick]:
-        """The last ticks, oldest first."""
-        return list(islice(self.ticks, max(0, len(self.ticks) - count), None))
+    def last(self, count: int) -> list[dict[int, Played]]:
+        """What was traded in the last ticks, oldest first, by place."""
+        return list(islice(self.deals, max(0, len(self.deals) - count), None))
 
     def mid(self, place: int, ago: int) -> float:
         """Middle of the touch so many ticks ago, in ticks."""
@@ -112,7 +113,7 @@ class Shadow:
     The truth: `books`, `tapes`, and once a second `mark`, `index` (ticks), `rate` (per 8 h) and
     `interest` (coins), each of one entry a contract. `next` funding in s UTC. `places`: where the
     contracts stand at the reference, `units`: coins in its steps, `scale`: own ticks in its ticks.
-    `last`: price of the last execution.
+    `last`: price of the last execution. A sparse market's seconds come `pace` at a time.
     """
 
     def __init__(self, venue: str, reference: Reference, character: Character,
@@ -128,11 +129,13 @@ class Shadow:
         self.tapes = tuple(Tape(KEPT) for _ in contracts)
         self.last = [contract.ticks for contract in contracts]
         self._last_ms = [0] * len(contracts)
-        pace = max(character.every, min(character.every / market.rate, SLOWEST_S))
+        self._even = cadence(character.every, market.rate)
+        pace = self._even or max(character.every, character.every / market.rate)
         self.every = max(1, round(pace / dt))
         self._lag = round(character.lag / dt) if reference.lags else 0
         self._behind = round(1000 * self._lag * dt)
         self._count = 0
+        self.pace = cadence(1.0, market.rate)
         self._begin(market)
 
     def _begin(self, market: SimulatedMarket) -> None:
@@ -143,8 +146,10 @@ class Shadow:
         self._usd = [ref.tick * ref.step for ref in listings]
         count = len(self.contracts)
         waves = {"premium": PREMIUM_S, "interest": INTEREST_S, "spread": SPREAD_S}
-        self._waves = {name: Wave(stream(market.seed, f"{self.venue} {name}"), count, tau, 1.0)
-                       for name, tau in waves.items()}  # fmt: skip
+        self._waves = {
+            name: Wave(stream(market.seed, f"{self.venue} {name}"), count, tau, self.pace)
+            for name, tau in waves.items()
+        }
         self.premium: Array = np.zeros(count)
         self._second(market.now // NS)
         for place, book in enumerate(self.books):
@@ -161,11 +166,16 @@ class Shadow:
 
     def step(self, tick: Tick) -> list[tuple[int, Played]]:
         """The contracts whose turn it is, in order, and what happened since their last one."""
-        if tick.mark is not None:
+        if tick.mark is not None and tick.ts // NS % self.pace == 0:
             self._second(tick.ts // NS)
         self._count += 1
-        recent = self.reference.last(self.every)
         turn = range(-self._count % self.every, len(self.books), self.every)
+        if self._even:
+            # All at once, so that a step of the engine sees every venue as of the same instant.
+            turn = range(0 if tick.ts % (self._even * NS) else len(self.books))
+        if not turn:
+            return []
+        recent = self.reference.last(self.every)
         return [(place, self._turn(place, tick.ts // 1_000_000, recent)) for place in turn]
 
     # -- once a second ---------------------------------------------------------------------
@@ -190,14 +200,13 @@ class Shadow:
 
     # -- turns of a book -------------------------------------------------------------------
 
-    def _turn(self, place: int, ms: int, recent: Sequence[Tick]) -> Played:
+    def _turn(self, place: int, ms: int, recent: Sequence[dict[int, Played]]) -> Played:
         book, before = self.books[place], self.books[place].touch()
         self._follow(place, book)
         prints: list[Print] = []
         closed: list[Closed] = []
         at, luck, share = self._at[place], self._luck, self.character.share
-        for tick in recent:
-            played = tick.played[at]
+        for played in [deals[at] for deals in recent if at in deals]:
             for fill in played.prints:
                 if luck() < share:
                     prints += self._take(place, fill, ms)
@@ -252,6 +261,14 @@ class Shadow:
             return []
         average = sum(fill.price * fill.size for fill in fills) / done
         return [Closed(fills[-1].ms, forced.long, done, fills[-1].price, average)]
+
+
+def cadence(usual: float, rate: float) -> int:
+    """Whole seconds between what a market of a low `rate` tells, `usual` s at the rate of 1.
+
+    0 while that is less than one: then it is told as it comes about.
+    """
+    return max((even for even in EVEN_S if even <= usual / min(rate, 1.0)), default=0)
 
 
 def contract_of(listing: Listing, name: str, *, lot: float = 1.0, coins: float = 1.0,

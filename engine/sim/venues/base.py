@@ -1,4 +1,4 @@
-"""What all simulated venues share: ports, servers, clients, keeping step, faults.
+"""What all simulated venues share: clients, keeping step, faults, a market of their own.
 
 A venue's file says what its exchange does: what a command brings about, what a tick sends, what
 a request is answered with.
@@ -7,7 +7,6 @@ a request is answered with.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
-from http import HTTPStatus
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import ClassVar
@@ -16,9 +15,6 @@ from urllib.parse import urlsplit
 import msgspec
 import numpy as np
 from msgspec import Struct
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
 
 from engine.clock import NS, Clock
 from engine.sim.market.chance import Array
@@ -27,13 +23,13 @@ from engine.sim.market.past import HIGH, LOW, OPEN, VOLUME
 from engine.sim.market.play import Played
 from engine.sim.market.positioning import Positioning
 from engine.sim.market.shadow import Character, Contract, Reference, Shadow
-from engine.sim.venues.faults import Faults, Message
-from engine.sim.venues.http import Answer, HttpServer, Port
+from engine.sim.venues.faults import Faults, Message, Refusal
+from engine.sim.venues.http import Answer
+from engine.sim.venues.servers import Ports as Ports
+from engine.sim.venues.servers import Servers
 from engine.sim.venues.sockets import Client
 
-PING_S = 180.0
-PONG_S = 600.0
-PLUMBING = {"base", "faults", "http", "sockets"}
+PLUMBING = {"base", "faults", "http", "servers", "sockets"}
 REFERENCE = "binance"  # which serves the market itself
 Turns = Sequence[tuple[int, Played]]
 Replies = Sequence[bytes]
@@ -50,37 +46,6 @@ class OwnFaults(Faults):
             self.skew_ms = skew
 
 
-class Ports:
-    """The ports of a venue, sockets and REST.
-
-    `urls`: keys of `feeds.NAME.urls`, each as `ws:PATH` or `http:PATH`.
-    """
-
-    def __init__(self, urls: Mapping[str, str]) -> None:
-        self._urls = dict(urls)
-        self.sockets, self.rest = Port(), Port()
-
-    @property
-    def routes(self) -> dict[str, str]:
-        """Names of the sockets' paths."""
-        split = {name: url.partition(":") for name, url in self._urls.items()}
-        return {path or "/": name for name, (scheme, _, path) in split.items() if scheme == "ws"}
-
-    def urls(self) -> dict[str, str]:
-        """`feeds.NAME.urls` of a config that points here."""
-        out = {}
-        for name, url in self._urls.items():
-            scheme, _, path = url.partition(":")
-            port = self.sockets if scheme == "ws" else self.rest
-            out[name] = f"{scheme}://127.0.0.1:{port.number}{path}"
-        return out
-
-    def close(self) -> None:
-        """Give back what no server has taken."""
-        self.sockets.close()
-        self.rest.close()
-
-
 async def nobody() -> None:
     """Nobody is waited for."""
 
@@ -88,12 +53,14 @@ async def nobody() -> None:
 class Venue:
     """One simulated exchange; `publish` sends what a tick brought.
 
+    `start` it to be served on the loopback; a client in the same process may `join` it without.
     `taken` is awaited after each client's frames: whoever keeps clients in step waits there.
     `expected`: frames that clients will hand to their decoders; `held`: answers kept back on
     purpose. A subclass states `URLS` and says what to `command`, `frames`, `answer`.
     """
 
     URLS: ClassVar[Mapping[str, str]] = {}
+    FAULTS: ClassVar[type[Faults]] = OwnFaults
     # Of these paths' answers, in the market's time; those of whole books may be slowed down.
     LATENCY_S: ClassVar[Mapping[str, float]] = {}
     SLOW: ClassVar[frozenset[str]] = frozenset()
@@ -101,20 +68,27 @@ class Venue:
     def __init__(self, reference: Reference, clock: Clock, ports: Ports | None = None,
                  taken: Callable[[], Awaitable[None]] = nobody) -> None:  # fmt: skip
         self.reference, self.market = reference, reference.market
-        self.faults = OwnFaults()
+        self.faults = self.FAULTS()
         self.clients: list[Client] = []
         self.unlisted: set[str] = set()
         self.expected = 0
         self.held = 0
-        self.ports = ports or Ports(self.URLS)
-        self._clock = clock
-        self._rest = HttpServer(self._get, self.ports.rest, self._post)
-        self._server: Server | None = None
-        self._taken = taken
+        self._clock, self._taken = clock, taken
+        self._ports = ports
+        self._servers: Servers | None = None
+        self._routes = {
+            path or "/": name
+            for name, (scheme, _, path) in ((n, u.partition(":")) for n, u in self.URLS.items())
+            if scheme == "ws"
+        }
         self._calm = asyncio.Event()
         self._calm.set()
 
     # -- what a subclass says --------------------------------------------------------------
+
+    def route(self, target: str) -> str | None:
+        """The name of the socket that a request's target leads to."""
+        return self._routes.get(urlsplit(target).path or "/")
 
     def greet(self, client: Client) -> Replies:
         """Frames to a client that has just connected."""
@@ -141,23 +115,28 @@ class Venue:
 
     # -- servers ---------------------------------------------------------------------------
 
+    @property
+    def ports(self) -> Ports:
+        """The venue's ports, bound when first asked for."""
+        if self._ports is None:
+            self._ports = Ports(self.URLS)
+        return self._ports
+
+    @property
+    def servers(self) -> Servers:
+        """The venue's servers, on its ports."""
+        if self._servers is None:
+            self._servers = Servers(self, self.ports, bool(self._routes))
+        return self._servers
+
     async def start(self) -> None:
         """Listen on the loopback; after a `stop` on the same ports. Raises OSError."""
-        if self.ports.routes:
-            self._server = await serve(
-                self._talk, sock=self.ports.sockets.take(), process_request=self._screen,
-                compression=None, ping_interval=PING_S, ping_timeout=PONG_S,
-            )  # fmt: skip
-        await self._rest.start()
+        await self.servers.start()
 
     async def stop(self) -> None:
         """Cut every connection and stop listening."""
         self.drop()
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
-            await server.wait_closed()
-        await self._rest.stop()
+        await self.servers.stop()
 
     def urls(self) -> dict[str, str]:
         """`feeds.NAME.urls` of a config that points here."""
@@ -174,7 +153,7 @@ class Venue:
 
     def drop(self, route: str | None = None) -> None:
         """Fault: break the sockets of a route, or all."""
-        for client in self.clients:
+        for client in list(self.clients):
             if route in (None, client.route):
                 client.cut()
                 self.faults.done["drop"] += 1
@@ -186,7 +165,27 @@ class Venue:
                 client.freeze()
                 self.faults.done["half-open"] += 1
 
-    # -- streams ---------------------------------------------------------------------------
+    # -- clients ---------------------------------------------------------------------------
+
+    def refusal(self, target: str) -> Refusal | None:
+        """Why a handshake is turned away, by a fault or for its path; None where it is not."""
+        wrong = Refusal(404) if self.route(target) is None else None
+        return self.faults.refusal("ws") or wrong
+
+    def join(self, client: Client) -> None:
+        """A connection is there."""
+        client.silent = self.faults.take_silence()
+        self.clients.append(client)
+        self._reply(client, self.greet(client))
+
+    def leave(self, client: Client) -> None:
+        """A connection has ended."""
+        self.clients.remove(client)
+
+    async def heard(self, client: Client, data: bytes) -> None:
+        """A client's frame, dealt with between ticks."""
+        await self._calm.wait()
+        self._reply(client, self.command(client, data))
 
     async def publish(self, tick: Tick) -> None:
         """Send a tick's frames, one client after the other, each taken before the next is sent.
@@ -206,52 +205,17 @@ class Venue:
         finally:
             self._calm.set()
 
-    async def _talk(self, socket: ServerConnection) -> None:
-        assert socket.request is not None
-        route = self.ports.routes[urlsplit(socket.request.path).path or "/"]
-        client = Client(socket, route, combined=False)
-        client.silent = self.faults.take_silence()
-        self.clients.append(client)
-        try:
-            self._reply(client, self.greet(client))
-            async for text in socket:
-                await self._calm.wait()
-                data = text.encode() if isinstance(text, str) else text
-                self._reply(client, self.command(client, data))
-        except ConnectionClosed:
-            pass
-        finally:
-            self.clients.remove(client)
-
     def _reply(self, client: Client, replies: Replies) -> None:
         """One that is to hear nothing gets the first frame alone, which is the ack."""
         for data in replies[:1] if client.silent else replies:
             self.expected += client.reply(data)
 
-    def _screen(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Refuse a handshake that a fault or a wrong path forbids."""
-        if refusal := self.faults.refusal("ws"):
-            response = connection.respond(HTTPStatus(refusal.status), "refused\n")
-            if refusal.retry_after is not None:
-                response.headers["Retry-After"] = f"{refusal.retry_after:g}"
-            return response
-        if (urlsplit(request.path).path or "/") not in self.ports.routes:
-            return connection.respond(HTTPStatus.NOT_FOUND, "no such path\n")
-        return None
-
     # -- REST ------------------------------------------------------------------------------
 
-    async def _get(self, path: str, query: dict[str, str]) -> Answer:
-        return await self._answer(path, query, None)
-
-    async def _post(self, path: str, query: dict[str, str], body: bytes) -> Answer:
-        return await self._answer(path, query, body)
-
-    async def _answer(self, path: str, query: dict[str, str], body: bytes | None) -> Answer:
+    async def asked(self, path: str, query: dict[str, str], body: bytes | None) -> Answer:
+        """The answer to a request, after the venue's latency and between ticks."""
         if refusal := self.faults.refusal("rest"):
-            wait = refusal.retry_after
-            headers = {} if wait is None else {"Retry-After": f"{wait:g}"}
-            return Answer(self.refused(refusal.status), refusal.status, headers)
+            return Answer(self.refused(refusal.status), refusal.status, refusal.headers)
         slow = self.faults.delay() if path in self.SLOW else 0.0
         if latency := self.LATENCY_S.get(path, 0.0) + slow:
             await self._hold(latency)
@@ -291,6 +255,7 @@ class ShadowVenue(Venue):
                  taken: Callable[[], Awaitable[None]] = nobody) -> None:  # fmt: skip
         super().__init__(reference, clock, ports, taken)
         self.shadow = Shadow(self.NAME, reference, self.CHARACTER, self.contracts(reference))
+        self.every = self.shadow.pace
         self.positioning = Positioning(self.shadow)
 
     def contracts(self, reference: Reference) -> list[Contract]:
@@ -300,15 +265,27 @@ class ShadowVenue(Venue):
     def told(self, tick: Tick, turns: Turns) -> Sequence[Message]:
         """What a tick sends; `turns`: the contracts whose books have moved on.
 
-        `tick.mark` is there on whole seconds, when marks, funding and open interest are new.
+        `tick.mark` is there when it is time to tell marks, funding and open interest: each whole
+        second, of a sparse market every `every` of them.
         """
         raise NotImplementedError
+
+    def second(self, now: int) -> None:
+        """What happens on each whole second (UTC), told or not."""
+        self.positioning.note(now)
 
     def frames(self, tick: Tick) -> Sequence[Message]:
         turns = self.shadow.step(tick)
         if tick.mark is not None:
-            self.positioning.note(tick.ts // NS)
+            now = tick.ts // NS
+            self.second(now)
+            if now % self.every:
+                tick = Tick(tick.ts, tick.played, None)
         return self.told(tick, turns)
+
+    def due(self, second: int, place: int, period: int) -> bool:
+        """Whether it is a contract's turn to tell what comes every `period` s, one by one."""
+        return (second // self.every + place) % max(1, period // self.every) == 0
 
     def day(self, place: int) -> Day:
         """The last 24 h of a contract's trading, as its ticker tells them."""

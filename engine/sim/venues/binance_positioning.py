@@ -73,7 +73,7 @@ class BinancePositioning(Venue):
         self.shadow = Own(self.reference)
         self.positioning = Positioning(self.shadow)
         frames = Frames(self.market.listings)
-        self._answers = Answers(self.market, frames)
+        self._answers = Answers(self.market, frames, self.unlisted)
         self._wires: dict[str, tuple[int, Wire]] = {
             wire.name: (place, wire) for place, wire in enumerate(frames.wires)
         }
@@ -93,8 +93,7 @@ class BinancePositioning(Venue):
     def answer(self, path: str, query: Query, body: bytes | None) -> Answer:
         handle = self._paths.get(path)
         if handle is None:
-            answer = self._answers.answer(path, query)
-            return self._less(answer) if path.endswith("/exchangeInfo") else answer
+            return self._answers.answer(path, query)
         if query.get("symbol") not in self._wires:
             return _refusal(-1121, "Invalid symbol.")
         try:
@@ -110,15 +109,6 @@ class BinancePositioning(Venue):
         lean = LEANS[measure] * self._moves(place, times)
         out: Array = self.positioning.ratio(measure, place, times) * np.exp(lean)
         return out
-
-    def _less(self, answer: Answer) -> Answer:
-        """The catalogue without the contracts that a fault takes out of it."""
-        if not self.unlisted:
-            return answer
-        said = msgspec.json.decode(answer.body)
-        gone = {wire.name for _, wire in self._wires.values() if wire.listing.id in self.unlisted}
-        said["symbols"] = [row for row in said["symbols"] if row["symbol"] not in gone]
-        return Answer(encode(said))
 
     def _moves(self, place: int, times: Array) -> Array:
         """(times,) log returns of the whole hours before."""

@@ -80,6 +80,7 @@ class Coinbase(NumberedVenue):
         self.tether = Tether(self.market.seed, self.market.rate)
         self._names = [contract.name for contract in self.shadow.contracts]
         self._beats = 0
+        self._tether_prints: list[Print] = []
         self._days: dict[int, tuple[int, Day]] = {}
 
     def contracts(self, reference: Reference) -> list[Contract]:
@@ -130,12 +131,16 @@ class Coinbase(NumberedVenue):
 
     # -- frames ----------------------------------------------------------------------------
 
+    def second(self, now: int) -> None:
+        super().second(now)
+        self._tether_prints += self.tether.step(now * 1000 - 1)
+
     def told(self, tick: Tick, turns: Turns) -> Sequence[Message]:
         out: list[Message] = []
         for place, played in turns:
             out += self._turn(self._names[place], played)
         if tick.mark is not None:
-            out += self._tether(tick)
+            out += self._tether()
             self._beats += 1
             now = datetime.fromtimestamp(tick.ts // NS, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
             beat = {"current_time": f"{now}000 +0000 UTC m=+{self._beats}.000000001",
@@ -144,15 +149,15 @@ class Coinbase(NumberedVenue):
         return out
 
     def _turn(self, name: str, played: Played) -> list[Message]:
-        if not played.prints:
-            return []
-        return [
-            (f"{TRADES}:{name}", self._trades(name, played.prints, "update")),
-            (f"{TICKER}:{name}", self._quote(name, "update")),
-        ]
+        if played.prints:
+            trades = (f"{TRADES}:{name}", self._trades(name, played.prints, "update"))
+            return [trades, (f"{TICKER}:{name}", self._quote(name, "update"))]
+        # A sparse market would leave its quotes without news for many minutes.
+        news = self.every > 1 and played.touches
+        return [(f"{TICKER}:{name}", self._quote(name, "update"))] if news else []
 
-    def _tether(self, tick: Tick) -> list[Message]:
-        prints = self.tether.step(tick.ts // 1_000_000 - 1)
+    def _tether(self) -> list[Message]:
+        prints, self._tether_prints = self._tether_prints, []
         quote = (f"{TICKER}:{TETHER}", self._quote(TETHER, "update"))
         trades = [(f"{TRADES}:{TETHER}", self._trades(TETHER, prints, "update"))]
         return [*(trades if prints else []), quote]

@@ -130,6 +130,13 @@ class Deribit(ShadowVenue):
 
     # -- frames ----------------------------------------------------------------------------
 
+    def second(self, now: int) -> None:
+        super().second(now)
+        for currency, surface in self.surfaces.items():
+            at = self.shadow.place(f"{currency}USDT")
+            assert at is not None
+            surface.step(now, self._spot(at))
+
     def told(self, tick: Tick, turns: Turns) -> Sequence[Message]:
         out: list[Message] = []
         for place, played in turns:
@@ -138,9 +145,6 @@ class Deribit(ShadowVenue):
             for place in range(len(self.shadow.contracts)):
                 out.append(self._ticker(place))
             for currency, surface in self.surfaces.items():
-                at = self.shadow.place(f"{currency}USDT")
-                assert at is not None
-                surface.step(tick.ts // NS, self._spot(at))
                 out.append(self._index(currency, surface))
             out += self._heartbeats(tick.ts // NS)
         return out
@@ -297,28 +301,11 @@ class Deribit(ShadowVenue):
             raise ValueError("another kind")
         return [_instrument(contract) for _, contract in self.listed]
 
-    def _chain(self, query: Query) -> list[Any]:
+    def _chain(self, query: Query) -> list[msgspec.Raw]:
         if query["kind"] != "option":
             raise ValueError("another kind")
-        surface = self.surfaces[query["currency"]]
-        return [self._option(surface, row) for row in surface.chain()]
-
-    def _option(self, surface: Surface, row: Row) -> dict[str, Any]:
-        years = max(row.expiry - surface.now, 60) / YEAR_S
-        mark = option_price(row, years)
-        name = option_name(surface.currency, row)
-        forward = round(row.forward, 4)
-        return {
-            "instrument_name": name, "base_currency": surface.currency,
-            "quote_currency": surface.currency, "mark_price": round(mark, 6),
-            "mark_iv": round(row.iv, 2), "open_interest": row.interest,
-            "underlying_price": forward, "underlying_index": name[: name.index("-", 4)],
-            "estimated_delivery_price": round(surface.price, 2), "interest_rate": 0.0,
-            "bid_price": round(mark * 0.98, 4), "ask_price": round(mark * 1.02, 4),
-            "mid_price": round(mark, 4), "last": round(mark, 4), "high": None, "low": None,
-            "price_change": None, "volume": 0.0, "volume_usd": 0.0,
-            "creation_timestamp": self.ms,
-        }  # fmt: skip
+        surface, ms = self.surfaces[query["currency"]], self.ms
+        return [msgspec.Raw(_option(surface, row, ms)) for row in surface.chain()]
 
     def _volatility(self, query: Query) -> dict[str, Any]:
         if query["resolution"] != "3600":
@@ -367,6 +354,22 @@ def _action(price: int, shown: set[int], there: set[int]) -> str:
     if price not in there:
         return "delete"
     return "change" if price in shown else "new"
+
+
+def _option(surface: Surface, row: Row, ms: int) -> bytes:
+    """One option's summary; a chain has hundreds, so that it is written as text."""
+    mark = option_price(row, max(row.expiry - surface.now, 60) / YEAR_S)
+    name, currency = option_name(surface.currency, row), surface.currency
+    return (
+        f'{{"instrument_name":"{name}","base_currency":"{currency}",'
+        f'"quote_currency":"{currency}","mark_price":{mark:.6f},"mark_iv":{row.iv:.2f},'
+        f'"open_interest":{row.interest},"underlying_price":{row.forward:.4f},'
+        f'"underlying_index":"{name[: name.index("-", 4)]}",'
+        f'"estimated_delivery_price":{surface.price:.2f},"interest_rate":0.0,'
+        f'"bid_price":{mark * 0.98:.4f},"ask_price":{mark * 1.02:.4f},"mid_price":{mark:.4f},'
+        f'"last":{mark:.4f},"high":null,"low":null,"price_change":null,"volume":0.0,'
+        f'"volume_usd":0.0,"creation_timestamp":{ms}}}'
+    ).encode()
 
 
 def _dvol(currency: str) -> str:

@@ -27,6 +27,11 @@ class Refusal(Struct, frozen=True):
     status: int
     retry_after: float | None = None
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer says of when to come back."""
+        return {} if self.retry_after is None else {"Retry-After": f"{self.retry_after:g}"}
+
 
 class Faults:
     """The faults of one venue; `done` counts those that took place, by kind."""

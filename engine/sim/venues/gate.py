@@ -138,7 +138,7 @@ class Gate(ShadowVenue):
         out: list[Message] = []
         for place, contract in enumerate(self.shadow.contracts):
             out.append((f"{TICKER}:{contract.name}", self._ticker(place)))
-            if (second + place) % STATS_S == 0:
+            if self.due(second, place, STATS_S * self.every):
                 out.append((f"{STATS}:{contract.name}", self._stats(place)))
         if self._forced:
             out.append((f"{FORCED}:!all", self._push(FORCED, self._forced)))

@@ -118,7 +118,7 @@ class Hyperliquid(ShadowVenue):
             second = tick.ts // NS
             for place, contract in enumerate(self.shadow.contracts):
                 out.append((f"{STATE}:{contract.name}", self._state(place)))
-                if (second + place) % DEEP_EVERY_S == 0:
+                if self.due(second, place, DEEP_EVERY_S):
                     out.append((f"{DEEP}:{contract.name}", self._book(place, DEEP_LEVELS)))
         return out
 

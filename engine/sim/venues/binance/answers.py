@@ -1,6 +1,6 @@
 """REST answers of Binance USD-M futures, from the truth of the simulated market."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -21,10 +21,14 @@ class Refused(Exception):
 
 
 class Answers:
-    """Answers GET requests by path; what a request lacks is refused as the venue does."""
+    """Answers GET requests by path; what a request lacks is refused as the venue does.
 
-    def __init__(self, market: SimulatedMarket, frames: Frames) -> None:
-        self._market, self._frames = market, frames
+    `unlisted`: symbols that the catalogue leaves out.
+    """
+
+    def __init__(self, market: SimulatedMarket, frames: Frames,
+                 unlisted: Collection[str] = ()) -> None:  # fmt: skip
+        self._market, self._frames, self._unlisted = market, frames, unlisted
         self._place = {wire.name: place for place, wire in enumerate(frames.wires)}
         self._paths: dict[str, Callable[[Query], Any]] = {
             "/fapi/v1/exchangeInfo": self._catalogue,
@@ -61,6 +65,7 @@ class Answers:
         return place, self._frames.wires[place]
 
     def _catalogue(self, query: Query) -> dict[str, Any]:
+        listed = [wire for wire in self._frames.wires if wire.listing.id not in self._unlisted]
         limits = [
             {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
              "limit": 2400},
@@ -72,7 +77,7 @@ class Answers:
             "rateLimits": limits,
             "exchangeFilters": [],
             "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-            "symbols": [_contract(wire) for wire in self._frames.wires],
+            "symbols": [_contract(wire) for wire in listed],
         }
 
     def _funding_info(self, query: Query) -> list[Any]:

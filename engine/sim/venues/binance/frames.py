@@ -12,6 +12,7 @@ from engine.sim.market.market import Tick
 from engine.sim.market.marks import Mark
 from engine.sim.market.past import COUNT, TAKEN, VOLUME, Whole
 from engine.sim.market.play import Closed, Diff, Touch
+from engine.sim.market.shadow import cadence
 from engine.sim.market.tape import Print
 from engine.sim.venues.faults import Message
 
@@ -92,23 +93,51 @@ class Wire:
 
 
 class Frames:
-    """Turns ticks of the market into the messages of both routes, in the venue's order."""
+    """Turns ticks of the market into the messages of both routes, in the venue's order.
 
-    def __init__(self, listings: Sequence[Listing]) -> None:
+    The lower the market's `rate`, the less often quotes, books and marks are told.
+    """
+
+    def __init__(self, listings: Sequence[Listing], rate: float = 1.0) -> None:
         self.wires = [Wire(listing) for listing in listings]
         self.streams = {
             "public": {s for wire in self.wires for s in (wire.depth, wire.quote)},
             "market": {s for wire in self.wires for s in (wire.trade, wire.mark, wire.force)},
         }
         self._largest: list[Closed | None] = [None] * len(self.wires)
+        self._books_every = cadence(0.1, rate)
+        self._marks_every = cadence(1.0, rate)
+        self._touches: dict[int, Touch] = {}
+        self._diffs: dict[int, list[Diff]] = {}
 
     def public(self, tick: Tick) -> list[Message]:
         """Quotes as the touch changed, then what changed in the book."""
+        if self._books_every:
+            return self._gathered(tick)
         ms, out = tick.ts // 1_000_000, []
         for wire, played in zip(self.wires, tick.played, strict=True):
             out += [(wire.quote, wire.book_ticker(touch)) for touch in played.touches]
             if played.diff.last > played.diff.previous:
                 out.append((wire.depth, wire.depth_update(played.diff, ms)))
+        return out
+
+    def _gathered(self, tick: Tick) -> list[Message]:
+        """Of a sparse market now and then the newest quote, and all that changed since the last."""
+        for place, played in enumerate(tick.played):
+            if played.touches:
+                self._touches[place] = played.touches[-1]
+            if played.diff.last > played.diff.previous:
+                self._diffs.setdefault(place, []).append(played.diff)
+        if tick.ts % (self._books_every * NS):
+            return []
+        ms, out = tick.ts // 1_000_000, []
+        for place, touch in self._touches.items():
+            wire = self.wires[place]
+            out.append((wire.quote, wire.book_ticker(touch._replace(ms=ms - 1))))
+        for place, diffs in self._diffs.items():
+            wire = self.wires[place]
+            out.append((wire.depth, wire.depth_update(_joined(diffs), ms)))
+        self._touches, self._diffs = {}, {}
         return out
 
     def market(self, tick: Tick) -> list[Message]:
@@ -122,7 +151,7 @@ class Frames:
                     self._largest[place] = closed
         if tick.ts % NS == 0:
             out += self._forced(ms)
-        if tick.mark is not None:
+        if tick.mark is not None and tick.ts // NS % self._marks_every == 0:
             for place, wire in enumerate(self.wires):
                 out.append((wire.mark, wire.mark_price(tick.mark, place, ms)))
         return out
@@ -136,6 +165,16 @@ class Frames:
         ]
         self._largest = [None] * len(self.wires)
         return out
+
+
+def _joined(diffs: Sequence[Diff]) -> Diff:
+    """Changes in a row as one."""
+    bids: dict[int, int] = {}
+    asks: dict[int, int] = {}
+    for diff in diffs:
+        bids |= diff.bids
+        asks |= diff.asks
+    return Diff(diffs[0].first, diffs[-1].last, diffs[0].previous, bids, asks)
 
 
 def rows_text(wire: Wire, begin: int, seconds: int, rows: Whole) -> bytes:
