@@ -56,10 +56,10 @@ async def play(
 @pytest.mark.slow
 @pytest.mark.parametrize(("speed", "backfill"), [(1.0, False), (20.0, True)])
 async def test_the_same_seed_shows_the_same_at_any_speed(speed: float, backfill: bool) -> None:
-    """A minute of the market, in real time or faster, and beside it as fast as it goes."""
-    runs = await asyncio.gather(*(play(s, seconds=61, backfill=backfill) for s in (speed, None)))
+    """Half a minute of the market, in real time or faster, and beside it as fast as it goes."""
+    runs = await asyncio.gather(*(play(s, seconds=31, backfill=backfill) for s in (speed, None)))
     slow, fast = ([msgspec.json.encode(step) for step in steps] for _, steps in runs)
-    assert len(slow) >= 6
+    assert len(slow) >= 3
     assert slow == fast
 
 
@@ -186,6 +186,15 @@ async def test_all_feeds_run_and_follow_the_reference() -> None:
     assert demo.unsettled == 0
 
 
+def without_receipts(picture: Snapshot) -> Snapshot:
+    """Which of a venue's sockets brings its first frame is the machine's choice."""
+    feeds = {
+        name: replace(feed, offset_ms=None, lag_p50_ms=None, lag_p99_ms=None)
+        for name, feed in picture.feeds.items()
+    }
+    return replace(picture, feeds=feeds)
+
+
 @pytest.mark.slow
 async def test_all_feeds_show_the_same_at_any_speed() -> None:
     runs = []
@@ -194,7 +203,7 @@ async def test_all_feeds_show_the_same_at_any_speed() -> None:
         steps = steps_of(demo)
         await demo.run()
         assert demo.unsettled == 0
-        runs.append([msgspec.json.encode(step) for step in steps])
+        runs.append([msgspec.json.encode(without_receipts(step)) for step in steps])
     assert len(runs[0]) >= 3
     assert runs[0] == runs[1]
 
