@@ -50,10 +50,8 @@ class Outside:
 
     def __init__(self, places: Mapping[str, int]) -> None:
         self._places = places
-        stands = {name: seconds for name, (_, seconds) in SERIES.items()}
-        wide = {name: stands[name] for name in stands if name in MARKET_WIDE}
-        self._wide = Published(wide, 1)
-        self._own = Published({n: stands[n] for n in stands if n not in wide}, len(places))
+        # Those of the whole market, and those of each symbol; made when the first value comes.
+        self._series: dict[bool, Published] = {}
         self._known: set[str] = set()
         self._news: deque[tuple[int, int, float]] = deque()
         self._cached: tuple[tuple[int, tuple[Window, ...]], dict[str, Array]] = ((0, ()), {})
@@ -88,10 +86,11 @@ class Outside:
         place = self._places.get(symbol or "", 0 if wide else None)
         if known is None or place is None or wide != (symbol is None) or not isfinite(value):
             return False
-        if not self._known:
-            self.advance(now)
+        series = self._series.get(wide)
+        if series is None:
+            series = self._series[wide] = self._made(wide)
+            series.advance(now)
         self._known.add(name)
-        series = self._wide if wide else self._own
         if event.history:
             series.put_past(name, place, event.ts, value)
         else:
@@ -99,14 +98,19 @@ class Outside:
         self._heard(known[0], slice(None) if symbol is None else place, now)
         return True
 
+    def _made(self, wide: bool) -> Published:
+        names = [name for name in SERIES if (name in MARKET_WIDE) == wide]
+        stands = {name: SERIES[name][1] for name in names}
+        return Published(stands, 1 if wide else len(self._places))
+
     def _heard(self, need: str, places: slice | int, now: int) -> None:
         at = self.heard.setdefault(need, np.zeros(len(self._places), dtype=np.int64))
         at[places] = now
 
     def advance(self, end: int) -> None:
         """Settle what came before `end` (ns)."""
-        self._wide.advance(end)
-        self._own.advance(end)
+        for series in self._series.values():
+            series.advance(end)
         while self._news and self._news[0][0] < end - NEWS_KEPT_NS:
             self._news.popleft()
 
@@ -116,7 +120,7 @@ class Outside:
         if self._cached[0] != key:
             found = {
                 name: np.broadcast_to(x, (*x.shape[:2], len(self._places)))
-                for series in (self._wide, self._own)
+                for series in self._series.values()
                 for name, x in zip(series.names, series.spans(now, windows), strict=True)
                 if name in self._known
             }
