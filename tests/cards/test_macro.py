@@ -217,8 +217,8 @@ def test_rising_yields_are_bearish(make_view, edit):
 
 
 @pytest.mark.parametrize(("ahead", "behind", "near"), [
-    (np.inf, np.inf, np.nan), (np.inf, 900.0, np.nan), (86_400.0, 7200.0, 0.0), (3600.0, np.inf, 0.5), (0.0, 1e6, 1.0),
-    (1e6, 900.0, 0.5), (1e6, 0.0, 1.0), (1e6, 1800.0, 0.0),
+    (np.inf, np.inf, np.nan), (np.inf, 900.0, np.nan), (86_400.0, 7200.0, 0.0),
+    (3600.0, np.inf, 0.5), (0.0, 1e6, 1.0), (1e6, 900.0, 0.5), (1e6, 0.0, 1.0), (1e6, 1800.0, 0.0),
 ])  # fmt: skip
 def test_a_release_damps_the_trend_of_bitcoin(ahead, behind, near, make_view, edit):
     rising = {"open": 10.0, "low": 9.99, "high": 10.03, "close": 10.02}
