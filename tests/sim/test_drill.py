@@ -1,4 +1,7 @@
-"""The fault drill of tests/statistics in short: each fault in a random order, everything mended."""
+"""The fault drill of tests/statistics in short: each fault in a random order, everything mended.
+
+On three symbols, without BTC, whose tape costs as much as theirs together.
+"""
 
 import importlib.util
 import sys
@@ -23,7 +26,8 @@ def load_script() -> ModuleType:
 
 async def test_every_fault_is_mended_and_nothing_is_wrong() -> None:
     script = load_script()
-    drill = script.Drill(script.FEW, seed=3)
+    symbols = script.FEW[1:]
+    drill = script.Drill(symbols, seed=3)
     await drill.run(dict.fromkeys(drill.faults, 1))
     sys.stdout.write("\n" + "\n".join(script.table(drill)) + "\n")
     ledger = drill.ledger
@@ -32,7 +36,7 @@ async def test_every_fault_is_mended_and_nothing_is_wrong() -> None:
     assert set(drill.injected.values()) == {1}
     assert ledger.wrong == []
     assert ledger.looks["true"] > 100
-    assert Counter(ledger.at_end.values()) == {"true": len(script.FEW)}
+    assert Counter(ledger.at_end.values()) == {"true": len(symbols)}
     seen, lost = ledger.tape()
     assert seen > 1000
     assert lost["blind"] > 0

@@ -292,15 +292,15 @@ def test_every_scenario_runs(name: str) -> None:
 
 @pytest.mark.slow
 def test_the_breakout_comes_out_of_the_range_within_half_an_hour() -> None:
-    market = SimulatedMarket(("BTCUSDT",), "breakout")
+    market = SimulatedMarket(("BTCUSDT",), "breakout", dt=0.5)
     _, rows = market.bars.select(0, 60, market.start // NS - 6 * 3600, market.start // NS - 60)
     assert rows[:, CLOSE].min() > 935_000
     assert rows[:, CLOSE].max() < 949_000
     high, at_six = 0.0, 0.0
-    for tick in range(31 * 600):
+    for tick in range(31 * 120):
         market.tick()
         high = max(high, float(market.mids[0]))
-        if tick == 6 * 600:
+        if tick == 6 * 120:
             at_six = float(market.mids[0])
     assert 938_000 < at_six < 946_000
     assert 957_000 < high < 966_000

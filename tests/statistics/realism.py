@@ -167,11 +167,11 @@ def minute_figures(returns: Array) -> dict[str, float]:
     }
 
 
-def live_minutes(seed: int, days: float) -> Array:
-    """One-minute log returns of the live part's process, a step every five seconds."""
-    process = Process([BTC], replace(SCENARIOS["default"], switches=MARTINGALE), seed, 5.0)
-    shocks = [process.returns.step(1.0).shock[0] for _ in range(round(days * 17280))]
-    return np.log1p(summed(np.array(shocks), 12))
+def live_minutes(seed: int, days: float, step: float = 5.0) -> Array:
+    """One-minute log returns of the live part's process in steps of so many seconds."""
+    process = Process([BTC], replace(SCENARIOS["default"], switches=MARTINGALE), seed, step)
+    shocks = [process.returns.step(1.0).shock[0] for _ in range(round(days * 86400 / step))]
+    return np.log1p(summed(np.array(shocks), round(60 / step)))
 
 
 def past_minutes(seed: int) -> Array:

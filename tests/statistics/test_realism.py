@@ -51,7 +51,8 @@ def beyond(figures: dict[str, float], bands: dict[str, tuple[float, float]]) -> 
 
 @pytest.mark.slow
 def test_book_trades_and_seconds(realism: ModuleType) -> None:
-    runs = [realism.simulated(seed, 900).figures() for seed in (1, 2, 3)]
+    """Five minutes of each of three seeds, from which the figures' medians barely move."""
+    runs = [realism.simulated(seed, 300).figures() for seed in (1, 2, 3)]
     assert beyond(realism.average(runs), LEVELS) == {}
 
 
@@ -62,7 +63,8 @@ def test_minutes_of_the_past(realism: ModuleType) -> None:
 
 @pytest.mark.slow
 def test_minutes_of_the_live_part(realism: ModuleType) -> None:
-    returns = np.concatenate([realism.live_minutes(seed, 4) for seed in (1, 2, 3)])
+    """Twelve days; steps of a quarter of a minute make the minutes that finer ones make."""
+    returns = np.concatenate([realism.live_minutes(seed, 4, 15.0) for seed in (1, 2, 3)])
     assert beyond(realism.minute_figures(returns), MINUTES) == {}
 
 
