@@ -35,7 +35,7 @@ class Busy:
     """Another picture at every look, until frozen."""
 
     def __init__(self, lab: ModuleType) -> None:
-        self.pictures = [lab.full(phase=k / 7, number=k) for k in range(40)]
+        self.pictures = [lab.full(phase=k / 7, number=k) for k in range(12)]
         self.looks = 0
         self.frozen = False
 
@@ -90,7 +90,7 @@ def main() -> None:
     how = sys.argv[2] if len(sys.argv) > 2 else ""
     lab = load_lab()
     source = Busy(lab)
-    # The forty pictures are the test's, not the cockpit's: the collector need not walk them.
+    # The pictures are the test's, not the cockpit's: the collector need not walk them.
     gc.freeze()
     settings = msgspec.convert({"paint_hz": 10, "timezone": "UTC"}, CockpitConfig)
     kind = Crashing if how == "crash" else CockpitApp

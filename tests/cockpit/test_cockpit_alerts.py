@@ -11,6 +11,7 @@ from cockpit.screens.help import Help
 from cockpit.screens.symbol import Symbol
 from cockpit.widgets.toast import Toast
 from engine.config import AlertsConfig
+from engine.snapshot import Snapshot
 
 
 @pytest.mark.parametrize(("key", "kind"), [("f", FeedsPage), ("a", Alerts)])
@@ -114,49 +115,62 @@ async def test_alerts_are_never_markup(text: str, lab: ModuleType) -> None:
             assert text.replace("\x1b", " ").replace("\x07", " ").replace("漢字", "??") in shown
 
 
+def renewed(lab: ModuleType, times: int) -> Snapshot:
+    """The picture with alerts, as if they had come again."""
+    made = lab.picture("alerts")
+    alerts = tuple(msgspec.structs.replace(a, number=a.number + 10 * times) for a in made.alerts)
+    return msgspec.structs.replace(made, alerts=alerts)
+
+
 @pytest.mark.parametrize("keys", ["enter", "f", "a"])
-@pytest.mark.parametrize("size", [(79, 24), (80, 23), (10, 3)])
-async def test_too_small_says_so_here_too(
-    keys: str, size: tuple[int, int], lab: ModuleType
-) -> None:
+async def test_too_small_says_so_here_too(keys: str, lab: ModuleType) -> None:
     app = lab.cockpit(lab.full())
     async with app.run_test(size=(80, 24)) as pilot:
         await lab.settle(pilot, keys)
-        await pilot.resize_terminal(*size)
-        app.source.snapshot = lab.picture("alerts")
-        await lab.settle(pilot)
-        shown = lab.screen_text(app)
-        assert "80x24"[: size[0]] in shown
-        assert "BTC" not in shown
-        await pilot.resize_terminal(80, 24)
-        await lab.settle(pilot)
-        assert "80x24" not in lab.screen_text(app)
+        for times, size in enumerate(((79, 24), (80, 23), (10, 3))):
+            await pilot.resize_terminal(*size)
+            app.source.snapshot = renewed(lab, times)
+            await lab.settle(pilot)
+            shown = lab.screen_text(app)
+            assert "80x24"[: size[0]] in shown
+            assert "BTC" not in shown
+            await pilot.resize_terminal(80, 24)
+            await lab.settle(pilot)
+            assert "80x24" not in lab.screen_text(app)
 
 
-@pytest.mark.parametrize("keys", ["enter", "f", "a", ""])
+SCREENS = ("", "enter", "f", "a")
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
-async def test_every_colour_is_the_palette_s(theme: str, keys: str, lab: ModuleType) -> None:
+async def test_every_colour_is_the_palette_s(theme: str, lab: ModuleType) -> None:
+    """Of every screen, under a toast where it does not list alerts itself."""
     app = lab.cockpit(lab.full(), theme=theme)
     allowed = set(app.look.palette.values())
     async with app.run_test(size=(200, 50)) as pilot:
-        await lab.settle(pilot, *filter(None, [keys]))
-        app.source.snapshot = lab.picture("alerts")
-        await lab.settle(pilot)
-        for strip in app.screen._compositor.render_strips():
-            for piece, style, _ in strip:
-                assert style.bgcolor.number in allowed, piece
-                if piece.strip():
-                    assert style.color.number in allowed, piece
+        for times, keys in enumerate(SCREENS):
+            await lab.settle(pilot, *filter(None, [keys]))
+            app.source.snapshot = renewed(lab, times)
+            await lab.settle(pilot)
+            assert app.screen.query_one(Toast).display == (keys != "a")
+            for strip in app.screen._compositor.render_strips():
+                for piece, style, _ in strip:
+                    assert style.bgcolor.number in allowed, piece
+                    if piece.strip():
+                        assert style.color.number in allowed, piece
+            await lab.settle(pilot, "escape")
 
 
-@pytest.mark.parametrize("keys", ["enter", "f", "a", ""])
-async def test_ascii_is_ascii(keys: str, lab: ModuleType) -> None:
+async def test_ascii_is_ascii(lab: ModuleType) -> None:
     app = lab.cockpit(lab.full(), glyphs="ascii")
     async with app.run_test(size=(200, 50)) as pilot:
-        await lab.settle(pilot, *filter(None, [keys]))
-        app.source.snapshot = lab.picture("alerts")
-        await lab.settle(pilot)
-        assert lab.screen_text(app).isascii()
+        for times, keys in enumerate(SCREENS):
+            await lab.settle(pilot, *filter(None, [keys]))
+            app.source.snapshot = renewed(lab, times)
+            await lab.settle(pilot)
+            assert app.screen.query_one(Toast).display == (keys != "a")
+            assert lab.screen_text(app).isascii()
+            await lab.settle(pilot, "escape")
 
 
 async def test_feeds_say_what_each_state_means(lab: ModuleType) -> None:

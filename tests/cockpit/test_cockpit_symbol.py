@@ -31,6 +31,7 @@ def _lab() -> ModuleType:
 
 
 LAB = _lab()
+BASE = LAB.readings(LAB.symbol(1), "day")[0]
 
 
 def cards_of(app: CockpitApp) -> list[str]:
@@ -46,35 +47,42 @@ def sums(shown: str) -> dict[str, float]:
     return {name: float(value) for name, value in found}
 
 
-@pytest.mark.parametrize("mode", ["1", "2", "3"])
-@pytest.mark.parametrize("steps", [0, 1, 8, 13])
-async def test_cards_add_up_to_the_bias(mode: str, steps: int, lab: ModuleType) -> None:
+def check_sums(app: CockpitApp, place: int, lab: ModuleType) -> None:
+    """What the screen shows of a symbol's cards adds up to its bias."""
+    found = app.source.snapshot.symbols[place].modes[app.mode]
+    shown = sums(lab.screen_text(app))
+    assert shown["= bias"] == pytest.approx(found.bias, abs=0.005)
+    assert shown["cards"] + shown["btc stress"] == pytest.approx(found.bias, abs=0.011)
+    ranked = app.screen.query_one(Cards).ranked
+    each = [round(p, 2) for p in ranked.points if p is not None]
+    assert sum(each) == pytest.approx(shown["cards"], abs=0.005 * len(each))
+    lines = found.categories
+    for category in lab.FROM_CARD:
+        own = [p for c, p in zip(ranked.cards, ranked.points, strict=True)
+               if c.category == category and p is not None]  # fmt: skip
+        assert sum(own) == pytest.approx(lines[category].contribution, abs=1e-9)
+
+
+@pytest.mark.parametrize(("key", "mode"), [("1", "scalp"), ("2", "day"), ("3", "swing")])
+async def test_cards_add_up_to_the_bias(key: str, mode: str, lab: ModuleType) -> None:
     app = lab.cockpit(lab.full())
     async with app.run_test(size=(120, 40)) as pilot:
-        await lab.settle(pilot, mode, "enter", *["right_square_bracket"] * steps)
-        found = app.source.snapshot.symbols[steps].modes[app.mode]
-        shown = sums(lab.screen_text(app))
-        assert shown["= bias"] == pytest.approx(found.bias, abs=0.005)
-        assert shown["cards"] + shown["btc stress"] == pytest.approx(found.bias, abs=0.011)
-        ranked = app.screen.query_one(Cards).ranked
-        each = [round(p, 2) for p in ranked.points if p is not None]
-        assert sum(each) == pytest.approx(shown["cards"], abs=0.005 * len(each))
-        lines = found.categories
-        for category in lab.FROM_CARD:
-            own = [p for c, p in zip(ranked.cards, ranked.points, strict=True)
-                   if c.category == category and p is not None]  # fmt: skip
-            assert sum(own) == pytest.approx(lines[category].contribution, abs=1e-9)
+        await lab.settle(pilot, key, "enter")
+        assert app.mode == mode
+        before = 0
+        for place in (0, 1, 8, 13):
+            await lab.settle(pilot, *["right_square_bracket"] * (place - before))
+            check_sums(app, place, lab)
+            before = place
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=9), st.floats(0.1, 90))
 @settings(deadline=None)
 def test_points_hold_where_contributions_cancel_out(parts: list[float], factor: float) -> None:
     """The sum of two opposite categories is nothing; their cards have their points all the same."""
-    lab = LAB
-    base = lab.readings(lab.full().symbols[1], "day")[0]
     change = msgspec.structs.replace
     cards = [
-        change(base, category=category, contribution=sign * part)
+        change(BASE, category=category, contribution=sign * part)
         for category, sign in (("order_flow", 1.0), ("order_book", -1.0))
         for part in parts
     ]
@@ -82,7 +90,7 @@ def test_points_hold_where_contributions_cancel_out(parts: list[float], factor: 
         "order_flow": CategoryLine(0.1, "", factor * sum(parts), 9, 9),
         "order_book": CategoryLine(-0.1, "", -factor * sum(parts), 9, 9),
     }
-    found = change(lab.composite(0, 0, "day"), bias=0.0, categories=lines)
+    found = change(LAB.composite(0, 0, "day"), bias=0.0, categories=lines)
     shown = points(tuple(cards), found)
     assert sum(p for p in shown if p is not None) == pytest.approx(0.0, abs=1e-6)
     if abs(sum(parts)) > 1e-6:
@@ -109,37 +117,44 @@ async def test_enter_and_the_ways_back(lab: ModuleType) -> None:
         assert isinstance(app.screen, Symbol)
 
 
-@pytest.mark.parametrize(
-    ("keys", "symbol"),
-    [("right_square_bracket", "ETH"), ("right", "ETH"), ("right,right,left", "ETH"),
-     ("left", "BTC"), ("right,left_square_bracket", "BTC")],
-)  # fmt: skip
-async def test_next_and_previous(keys: str, symbol: str, lab: ModuleType) -> None:
+async def test_next_and_previous(lab: ModuleType) -> None:
+    """From one to the next, and the grid's cursor has gone along; the first has none before it."""
     app = lab.cockpit(lab.full())
     async with app.run_test(size=(80, 24)) as pilot:
-        await lab.settle(pilot, "enter", *keys.split(","))
-        assert f" {symbol}USDT" in lab.screen_text(app)
-        await lab.settle(pilot, "escape")
-        assert f"▸{symbol} " in lab.screen_text(app)
+        for key, symbol in (
+            ("left", "BTC"), ("right_square_bracket", "ETH"), ("right", "SOL"), ("left", "ETH"),
+            ("left_square_bracket", "BTC"), ("right", "ETH"),
+        ):  # fmt: skip
+            await lab.settle(pilot, "enter", key)
+            assert f" {symbol}USDT" in lab.screen_text(app)
+            await lab.settle(pilot, "escape")
+            assert f"▸{symbol} " in lab.screen_text(app)
 
 
-@pytest.mark.parametrize(
-    ("keys", "order"),
-    [("", "contribution"), ("o", "score"), ("greater_than_sign", "score"), ("o,o", "name"),
-     ("o,o,o", "contribution"), ("less_than_sign", "name"), ("o,less_than_sign", "contribution")],
-)  # fmt: skip
-async def test_orders(keys: str, order: str, lab: ModuleType) -> None:
+def check_order(app: CockpitApp, order: str) -> None:
+    ranked = app.screen.query_one(Cards).ranked
+    there = [(c, p) for c, p in zip(ranked.cards, ranked.points, strict=True) if c.available]
+    sizes = {"contribution": [-abs(p) for _, p in there],
+             "score": [-abs(c.score) for c, _ in there],
+             "name": [c.name.casefold() for c, _ in there]}  # fmt: skip
+    assert sizes[order] == sorted(sizes[order])
+    assert app.screen.order == order
+    assert all(not card.available for card in ranked.cards[len(there) :])
+
+
+async def test_orders(lab: ModuleType) -> None:
+    """Each key from each order, all the way round both ways."""
     app = lab.cockpit(lab.full())
     async with app.run_test(size=(120, 40)) as pilot:
-        await lab.settle(pilot, "j", "enter", *filter(None, keys.split(",")))
-        ranked = app.screen.query_one(Cards).ranked
-        there = [(c, p) for c, p in zip(ranked.cards, ranked.points, strict=True) if c.available]
-        sizes = {"contribution": [-abs(p) for _, p in there],
-                 "score": [-abs(c.score) for c, _ in there],
-                 "name": [c.name.casefold() for c, _ in there]}  # fmt: skip
-        assert sizes[order] == sorted(sizes[order])
-        assert app.screen.order == order
-        assert all(not card.available for card in ranked.cards[len(there) :])
+        await lab.settle(pilot, "j", "enter")
+        check_order(app, "contribution")
+        for key, order in (
+            ("o", "score"), ("o", "name"), ("o", "contribution"),
+            ("greater_than_sign", "score"), ("less_than_sign", "contribution"),
+            ("less_than_sign", "name"), ("less_than_sign", "score"),
+        ):  # fmt: skip
+            await lab.settle(pilot, key)
+            check_order(app, order)
 
 
 async def test_filter_of_cards_and_its_end(lab: ModuleType) -> None:

@@ -17,7 +17,7 @@ from engine.runtime.pipeline import Pipeline
 from engine.snapshot import Snapshot
 
 START = 1_750_000_003 * NS + 120_000_000
-SECONDS = 400
+SECONDS = 360
 MS = 1_000_000
 LATENCY_MS = 20
 REACH = 3200
@@ -227,7 +227,7 @@ def settings() -> Config:
 
 @pytest.fixture(scope="session")
 def make_frames() -> Callable[..., list[Frame]]:
-    """make_frames(factor=1.0, mirrored=False, seconds=400, seed=0)."""
+    """make_frames(factor=1.0, mirrored=False, seconds=360, seed=0)."""
 
     def make(
         factor: float = 1.0, mirrored: bool = False, seconds: int = SECONDS, seed: int = 0
