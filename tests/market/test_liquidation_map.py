@@ -161,12 +161,12 @@ class _Numbers:
 @pytest.mark.slow
 def test_lived_through_or_read_from_history_it_is_the_same() -> None:
     market = Market(SYMBOLS)
-    live(market, 2390, 5)
-    market.roll(START + 2391 * NS)
+    live(market, 1790, 5)
+    market.roll(START + 1791 * NS)
     lived = market.liquidation_map
     again = LiquidationMap(market.history, market.board)
     out = np.zeros((len(LIVE), 2))
-    for end in (START + 2390 * NS, START + 2391 * NS):
+    for end in (START + 1790 * NS, START + 1791 * NS):
         again.second(out, end)
     assert again.held.sum() > 0
     np.testing.assert_allclose(again.held, lived.held, rtol=1e-9, atol=1e-9)

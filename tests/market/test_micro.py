@@ -226,11 +226,11 @@ def rows(view: View) -> dict[str, np.ndarray]:
 
 def test_looking_within_a_second_changes_nothing(make) -> None:
     seen, unseen = Market(["BTCUSDT"]), Market(["BTCUSDT"])
-    for event in walk(make, 40):
+    for event in walk(make, 25):
         seen.apply(event)
         unseen.apply(event)
         seen.view(seen.now)
-    now = make.at(40)
+    now = make.at(25)
     for name, values in rows(seen.view(now)).items():
         assert np.array_equal(values, rows(unseen.view(now))[name], equal_nan=True), name
 

@@ -63,15 +63,17 @@ class Book:
                 changed[side][price] = 0.0
             touch = mid + sign * int(rng.integers(1, 4))
             far = mid + sign * int(rng.integers(4, REACH))
-            for price in (touch, far, int(rng.choice(list(levels)))):
+            places = list(levels)
+            for price in (touch, far, places[rng.integers(len(places))]):
                 if (price - mid) * sign > 0:
                     changed[side][price] = round(float(rng.lognormal(3.5, 1.0)), 3)
-            gone = int(rng.choice(list(levels)))
+            gone = places[rng.integers(len(places))]
             if abs(gone - mid) > 40 and len(levels) > 200:
                 changed[side][gone] = 0.0
             levels.update(changed[side])
-            for price in [p for p, size in levels.items() if not size]:
-                del levels[price]
+            for price, size in changed[side].items():
+                if not size:
+                    del levels[price]
         return changed
 
 

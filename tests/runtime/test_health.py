@@ -129,9 +129,9 @@ def test_the_dollar_leg_counts_like_a_symbol(settings):
 
 def test_silent_liquidations_are_in_order_while_the_socket_is_open(stand):
     stand.status("acked", START, "market", "liquidation")
-    assert stand.health(START + 900 * NS).streams["liquidation"].state == "fresh"
-    stand.status("closed", START + 901 * NS, "market", "liquidation")
-    assert stand.health(START + 902 * NS).streams["liquidation"].state == "connecting"
+    assert stand.health(START + 400 * NS).streams["liquidation"].state == "fresh"
+    stand.status("closed", START + 401 * NS, "market", "liquidation")
+    assert stand.health(START + 402 * NS).streams["liquidation"].state == "connecting"
 
 
 def test_an_unlisted_symbol_is_not_expected(stand):
@@ -287,17 +287,17 @@ def test_a_thin_stream_earns_a_longer_limit(settings):
 @pytest.mark.slow
 def test_an_outage_does_not_teach_to_wait_for_it(stand):
     tally, silence = stand.pipeline.tallies["binance"], stand.pipeline.silence
-    for second in range(600):
+    for second in range(300):
         stand.mark(START + second * NS)
     usual = silence.limit("binance", "mark", "BTCUSDT")
     assert usual == pytest.approx(10, rel=0.5)
-    stand.mark(START + 900 * NS)
-    stand.pipeline.run_until(START + 920 * NS)
+    stand.mark(START + 600 * NS)
+    stand.pipeline.run_until(START + 620 * NS)
     assert silence.limit("binance", "mark", "BTCUSDT") <= 1.4 * usual
-    stand.status("closed", START + 930 * NS, "market", "mark")
+    stand.status("closed", START + 630 * NS, "market", "mark")
     before = silence.limit("binance", "mark", "BTCUSDT")
-    stand.mark(START + 1500 * NS)
-    stand.pipeline.run_until(START + 1520 * NS)
+    stand.mark(START + 930 * NS)
+    stand.pipeline.run_until(START + 950 * NS)
     assert silence.limit("binance", "mark", "BTCUSDT") <= before
     assert tally.streams["mark"] == ("BTCUSDT", "ETHUSDT")
 

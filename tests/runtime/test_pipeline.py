@@ -252,10 +252,12 @@ def test_the_future_changes_no_picture_of_the_past(
     assert 15 < len(half.steps) < len(base.steps)
     assert half.snapshots == base.snapshots[: len(half.snapshots)]
     until = frames[middle].recv
-    other = [f for f in make_frames(factor=exp(11.0), mirrored=True, seed=9) if f.recv > until]
-    changed = play_frames(frames[:middle] + other)
+    seconds = (until - frames[0].recv) // NS + 40
+    other = make_frames(factor=exp(11.0), mirrored=True, seconds=seconds, seed=9)
+    changed = play_frames(frames[:middle] + [f for f in other if f.recv > until])
     assert changed.snapshots[: len(half.snapshots)] == half.snapshots
-    assert changed.snapshots[-1] != base.snapshots[-1]
+    assert len(half.snapshots) < len(changed.snapshots) < len(base.snapshots)
+    assert changed.snapshots[-1] != base.snapshots[len(changed.snapshots) - 1]
 
 
 def compared(base: Any, other: Any, sign: float) -> tuple[float, dict[str, float]]:
