@@ -8,11 +8,27 @@ from typing import Any, TypeVar
 
 import click
 
+from cockpit.instants import Since
 from cockpit.settings import APP, COLORS, Failure, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_SCENARIOS = ("default", "breakout", "trap", "cascade", "sunday")
+# As in engine/sim/market/scenario.py, which would take long to import for a help text.
+SCENARIOS = {
+    "default": "the market of every day, regimes and all",
+    "breakout": "BTC leaves a range: the flow turns before the price does",
+    "trap": "BTC's flow turns and the price does not follow",
+    "cascade": "crowded longs are liquidated one below the other",
+    "sunday": "a quiet Sunday: thin flow, small moves",
+    "squeeze": "crowded shorts are liquidated one above the other",
+    "spoof": "a wall under BTC is taken away whenever price comes near, until price falls through",
+    "stale": "Bybit goes stale: its sockets stay open and bring nothing for four minutes",
+    "funding": "crowded longs pay: premium and funding at the caps, open interest up, then relief",
+    "stress": "BTC drops within minutes, the others follow by their beta, some of them later",
+}
+_EPILOG = "\b\nScenarios:\n" + "\n".join(f"  {n:<9} {t}" for n, t in SCENARIOS.items())
+LEAST_RATE, MOST_RATE = 0.01, 5.0
+_RATE_HELP = "Activity of the simulated market: 0.05 for a sparse one.  [default: 1]"
 _READABLE = click.Path(exists=True, readable=True, path_type=Path)
 
 
@@ -27,6 +43,17 @@ def _speed(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
     if factor is not None and not 0 < factor <= 1e6:
         raise click.BadParameter("give a number above 0, or max", ctx, param)
     return factor
+
+
+def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Activity of the simulated market, 1 being the usual."""
+    try:
+        rate = None if value is None else float(value)
+    except ValueError:
+        rate = 0.0
+    if rate is not None and not LEAST_RATE <= rate <= MOST_RATE:
+        raise click.BadParameter(f"give a number from {LEAST_RATE:g} to {MOST_RATE:g}", ctx, param)
+    return rate
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -82,11 +109,17 @@ def cockpit(ctx: click.Context) -> None:
         live(ctx.obj)
 
 
-def _command(group: click.Group, name: str) -> Callable[[Callable[..., None]], click.Command]:
+def _command(
+    group: click.Group,
+    name: str,
+    epilog: str | None = None,
+    cls: type[click.Command] = click.Command,
+) -> Callable[[Callable[..., None]], click.Command]:
     """A command that takes every global option too and is given the settings first."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
-        return group.command(name)(_options(hidden=True)(click.pass_obj(function)))
+        command = group.command(name, epilog=epilog, cls=cls)
+        return command(_options(hidden=True)(click.pass_obj(function)))
 
     return decorate
 
@@ -105,21 +138,23 @@ def replay(settings: Settings, path: Path, speed: float | None, headless: bool) 
         market.replay(settings, path, 1.0 if speed is None else speed or None)
 
 
-@_command(cockpit, "demo")
-@click.option("--scenario", type=click.Choice(_SCENARIOS), default="default", show_default=True,
-              help="What happens.")  # fmt: skip
+@_command(cockpit, "demo", epilog=_EPILOG)
+@click.option("--scenario", type=click.Choice(list(SCENARIOS)), metavar="NAME", default="default",
+              show_default=True, help="What happens; the names are below.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Chance.")
 @click.option("--speed", metavar="N|max", callback=_speed, help="Market over wall time at most.")
+@click.option("--rate", metavar="R", callback=_rate, help=_RATE_HELP)
 @click.option("--market-only", is_flag=True, help="Only the exchange; print how to connect to it.")
-def demo(settings: Settings, scenario: str, seed: int, speed: float | None,
+def demo(settings: Settings, scenario: str, seed: int, speed: float | None, rate: float | None,
          market_only: bool) -> None:  # fmt: skip
     """Show a simulated market: real sockets, invented prices."""
     from cockpit.commands import market
 
+    activity = 1.0 if rate is None else rate
     if market_only:
-        market.market_only(settings, scenario, seed)
+        market.market_only(settings, scenario, seed, activity)
     else:
-        market.demo(settings, scenario, seed, 1.0 if speed is None else speed or None)
+        market.demo(settings, scenario, seed, 1.0 if speed is None else speed or None, activity)
 
 
 @_command(cockpit, "record")
@@ -136,17 +171,20 @@ def record(settings: Settings, out: Path | None, seconds: float | None) -> None:
 @click.option("--replay", "path", type=_READABLE, help="Of a recording's end, not the live market.")
 @click.option("--demo", "simulated", is_flag=True, help="Of a simulated market.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, help="Of the simulated market.")
+@click.option("--rate", metavar="R", callback=_rate, help=_RATE_HELP)
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=60.0,
               show_default=True, help="How long to watch a market that runs.")  # fmt: skip
 def snapshot(settings: Settings, path: Path | None, simulated: bool, seed: int,
-             seconds: float) -> None:  # fmt: skip
+             rate: float | None, seconds: float) -> None:  # fmt: skip
     """Print prices, bias and feeds once, for every symbol and mode."""
     from cockpit.commands import market
 
     if path is not None and simulated:
         raise click.UsageError("--replay and --demo: choose one")
+    if rate is not None and not simulated:
+        raise click.UsageError("--rate is of the simulated market: add --demo")
     if simulated:
-        market.snapshot_of_demo(settings, seed, seconds)
+        market.snapshot_of_demo(settings, seed, seconds, 1.0 if rate is None else rate)
     else:
         market.snapshot(settings, path, seconds)
 
@@ -163,6 +201,60 @@ def alerts(settings: Settings, follow: bool, last: int) -> None:
     from cockpit.commands.alerts import alerts as show
 
     show(settings, follow, last)
+
+
+_MODE = click.Choice(["scalp", "day", "swing"])
+
+
+@_command(cockpit, "explain", cls=Since)
+@click.argument("symbol")
+@click.option("--mode", type=_MODE, help="Default: that of the config.")
+@click.option("--category", metavar="ID", help="The cards of one category.")
+@click.option("--card", metavar="ID", help="One card down to its raw measures.")
+@click.option("--at", metavar="TIME", help="Default: the newest there is.")
+@click.option("--since", metavar="TIME", is_flag=False, flag_value="",
+              help="What changed since then; alone: since the decision before.")  # fmt: skip
+@click.option("--replay", "path", type=_READABLE, help="Play a recording up to TIME.")
+@click.option("--demo", "simulated", is_flag=True, help="Run a simulated market.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, help="Of the simulated market.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=60.0,
+              show_default=True, help="Of the simulated market.")  # fmt: skip
+def explain(settings: Settings, path: Path | None, simulated: bool, seed: int, seconds: float,
+            **asked: Any) -> None:  # fmt: skip
+    """Take a bias apart, down to what each card rests on.
+
+    Without --replay or --demo: that of the cockpit that runs, or ran last. TIME is
+    2026-11-23T14:32, 14:32 of today, or -10m (after --since: before the decision explained).
+    """
+    if (path is not None) + simulated + (settings.db is not None) > 1:
+        raise click.UsageError("--db, --replay and --demo: choose one")
+    from cockpit.commands import explain as work
+
+    question = work.Asked(**asked)
+    if path is not None:
+        work.explain_replay(settings, question, path)
+    elif simulated:
+        work.explain_demo(settings, question, seed, seconds)
+    else:
+        work.explain_stored(settings, question)
+
+
+@_command(cockpit, "export")
+@click.argument("what", type=click.Choice(["composites", "categories", "cards"]))
+@click.option("--from", "start", metavar="TIME", help="Default: all there is.")
+@click.option("--to", "end", metavar="TIME", help="Up to, without; default: the end.")
+@click.option("--symbol", "chosen", multiple=True, help="Only this one; may be repeated.")
+@click.option("--mode", "modes", multiple=True, type=_MODE, help="Likewise.")
+@click.option("--out", metavar="FILE|-", default="-", help="Default: standard output.")
+def export(settings: Settings, what: str, start: str | None, end: str | None,
+           chosen: tuple[str, ...], modes: tuple[str, ...], out: str) -> None:  # fmt: skip
+    """Write the history as CSV, with a header.
+
+    TIME is 2026-11-23T14:32, 14:32 of today, or -10m (before the newest there is).
+    """
+    from cockpit.commands.export import export as work
+
+    work(settings, what, start, end, chosen, modes, out)
 
 
 @_command(cockpit, "decode")

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Generator
 from heapq import heappop, heappush
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
 NS = 1_000_000_000
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -20,6 +21,15 @@ class Clock(Protocol):
 def wall() -> int:
     """Monotonic wall time in ns, for slicing work; on a clock that stands still too."""
     return time.monotonic_ns()
+
+
+def finish(work: Generator[None, None, T]) -> T:
+    """All slices of a piece of work at once; returns its result."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            return cast(T, done.value)
 
 
 class WallClock:

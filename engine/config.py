@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import reduce
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 import platformdirs
@@ -36,7 +36,6 @@ Url = Annotated[
     str,
     Meta(pattern="^(wss?|https?)://", description="a URL that begins with wss:// or https://"),
 ]
-
 
 Instant = Annotated[
     datetime, Meta(tz=True, description="a time with its zone, as in 2026-12-09T19:00:00Z")
@@ -159,23 +158,25 @@ class CockpitConfig(Struct, frozen=True, forbid_unknown_fields=True):
 Mode = Literal["scalp", "day", "swing"]
 Severity = Literal["info", "warning", "error"]
 State = Literal["NEUTRAL", "BULLISH", "BEARISH", "STRONG_BULLISH", "STRONG_BEARISH", "CONFLICTED"]
+Turn = Literal["flip", "conflict", "deceleration", "exhaustion"]
 # What each rule understands beside cooldown and severity.
 RULE_KEYS: dict[str, tuple[str, ...]] = {
     "price": ("level", "direction", "hysteresis", "symbols"),
     "bias": ("level", "direction", "hysteresis", "symbols", "modes"),
     "state": ("states", "seconds", "symbols", "modes"),
     "feed_down": ("seconds", "partial", "feeds"),
+    **dict.fromkeys(get_args(Turn), ("direction", "categories", "symbols", "modes")),
 }
 
 
 class AlertRule(Struct, frozen=True, forbid_unknown_fields=True):
-    """One rule; empty lists mean all.
+    """One rule; empty lists mean all, of categories the composite itself.
 
     `hysteresis` in % of the level for a price, in points for a bias; `seconds` how long a state or
     a failure must stand; `cooldown` seconds between two alerts about the same thing.
     """
 
-    rule: Literal["price", "bias", "state", "feed_down"]
+    rule: Literal["price", "bias", "state", "feed_down", Turn]
     level: Annotated[float, Meta(ge=-1e9, le=1e9)] | None = None
     direction: Literal["up", "down", "both"] = "both"
     hysteresis: NonNegative | None = None
@@ -187,6 +188,7 @@ class AlertRule(Struct, frozen=True, forbid_unknown_fields=True):
     symbols: list[SymbolId] = []
     modes: list[Mode] = []
     feeds: list[str] = []
+    categories: list[str] = []
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
@@ -272,10 +274,13 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
         ids = [entry.id for entry in self.symbols]
         if twice := {i for i in ids if ids.count(i) > 1}:
             raise ValueError(f"symbols: {min(twice)} is listed twice; keep one")
-        for group, priors in self.class_priors.items():
-            if unknown := set(priors) - set(self.categories):
+        named = {f"class_priors.{group}": list(p) for group, p in self.class_priors.items()}
+        for n, rule in enumerate(self.alerts.rules):
+            named[f"alerts.rules[{n}].categories"] = rule.categories
+        for place, names in named.items():
+            if unknown := set(names) - set(self.categories):
                 allowed = no_such_key(sorted(self.categories))
-                raise ValueError(f"class_priors.{group}.{min(unknown)}: {allowed}")
+                raise ValueError(f"{place}.{min(unknown)}: {allowed}")
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:

@@ -9,6 +9,9 @@ from msgspec import Struct
 
 ModeOfData = Literal["live", "demo", "replay", "store"]
 MODES = ("scalp", "day", "swing")
+TRANSITIONS = (
+    "directional", "flip", "conflict_begins", "conflict_ends", "deceleration", "exhaustion",
+)  # fmt: skip
 
 
 class CategoryInfo(Struct, frozen=True):
@@ -116,7 +119,8 @@ class FeedHealth(Struct, frozen=True):
 
     `lag_p50_ms`, `lag_p99_ms`: receipt minus event time beyond the clock offset. `refused`: what
     turned us away, with its reason. `requests` (weight) and `connects` are those of a live
-    session; None where there is none.
+    session; None where there is none. `history`: requests for history that are done, of how many;
+    None before that is known.
     """
 
     state: str
@@ -137,6 +141,7 @@ class FeedHealth(Struct, frozen=True):
     refused: dict[str, str] = {}
     requests: Allowance | None = None
     connects: Allowance | None = None
+    history: tuple[int, int] | None = None
 
 
 class Notice(Struct, frozen=True):
@@ -163,11 +168,36 @@ class Alert(Struct, frozen=True):
     text: str
 
 
+class Transition(Struct, frozen=True):
+    """What changed at a decision of `mode`: `kind` is one of TRANSITIONS, `side` -1, 0 or +1.
+
+    `subject`: composite, category or card, `id` which one ('' for the composite). `price`: last
+    trade of the reference venue. `before`, `after`: bias points of a composite, else a score, at
+    the decision before and at this one; of a deceleration the smoothed peak and the smoothed value
+    now. `agreement`, `coverage` and `conviction` are the composite's then.
+    """
+
+    ts: int
+    mode: str
+    symbol: str
+    subject: str
+    id: str
+    kind: str
+    side: int
+    price: float | None
+    before: float
+    after: float
+    agreement: float | None
+    coverage: float | None
+    conviction: float | None
+
+
 class Snapshot(Struct, frozen=True):
     """The whole picture; `number` rises with every change, `step` with every engine step.
 
     `ts` is the engine's clock, `step_ts` the instant the last step looked at (ns, 0 before one).
-    `alerts`: the latest first, some hundred of them.
+    `alerts`: the latest first, some hundred of them; `transitions` of composites and categories
+    likewise, and never fewer than all of the last step.
     """
 
     number: int
@@ -183,6 +213,7 @@ class Snapshot(Struct, frozen=True):
     finished: bool
     notices: tuple[Notice, ...]
     alerts: tuple[Alert, ...] = ()
+    transitions: tuple[Transition, ...] = ()
 
 
 class Reading(Struct, frozen=True):
@@ -232,7 +263,10 @@ class Print(Struct, frozen=True, gc=False):
 
 
 class Detail(Struct, frozen=True):
-    """What an open screen asked for of one symbol; `notes` says what is missing and why."""
+    """What an open screen asked for of one symbol; `notes` says what is missing and why.
+
+    `transitions`: the latest of its composites, categories and cards, newest first.
+    """
 
     symbol: str
     readings: dict[str, tuple[Reading, ...]]
@@ -241,6 +275,7 @@ class Detail(Struct, frozen=True):
     bids: tuple[tuple[float, float], ...]
     asks: tuple[tuple[float, float], ...]
     notes: tuple[str, ...]
+    transitions: tuple[Transition, ...] = ()
 
 
 class SnapshotSource(Protocol):
@@ -253,4 +288,4 @@ class SnapshotSource(Protocol):
         """What was shown at an instant; None where it is not kept."""
 
     def detail(self, symbol: str, parts: frozenset[str]) -> Detail:
-        """Readings, bars, tape, book: only the parts that are asked for."""
+        """Readings, bars, tape, book, transitions: only the parts that are asked for."""

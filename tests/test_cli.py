@@ -89,6 +89,8 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "decode",
         "demo",
         "doctor",
+        "explain",
+        "export",
         "record",
         "replay",
         "screenshots",

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from cockpit.cli import SCENARIOS as TOLD
+from cockpit.cli import run
+from engine.sim.market.scenario import SCENARIOS
+
 PROGRAM = [sys.executable, "-c", "from cockpit.cli import main; main()"]
 TRADE = '{"e":"aggTrade","E":2,"T":1,"s":"BTCUSDT","a":1,"p":"10.5","q":"2","m":true}'
 
@@ -124,3 +128,64 @@ def test_recording_ends_cleanly_on_a_signal(tmp_path: Path) -> None:
             process.kill()
     assert process.returncode == 0
     assert out.startswith(b"recorded to ")
+
+
+# -- the simulated market ------------------------------------------------------------------
+
+
+def test_the_help_of_the_demo_tells_the_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {name: scenario.title for name, scenario in SCENARIOS.items()} == TOLD
+    assert run(["demo", "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 100 for line in lines)
+    told = [line.split(maxsplit=1) for line in lines[-len(SCENARIOS) :]]
+    assert told == [[name, scenario.title] for name, scenario in SCENARIOS.items()]
+
+
+@pytest.mark.parametrize("rate", ["0.001", "5.1", "-1", "nan", "inf", "much"])
+@pytest.mark.parametrize("command", ["demo", "demo --market-only", "snapshot --demo"])
+def test_an_impossible_rate_is_one_sentence(
+    command: str, rate: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command.split(), "--rate", rate]) == 2
+    name = command.split()[0]
+    assert capsys.readouterr() == (
+        "",
+        "blackperp-cockpit: Invalid value for '--rate': give a number from 0.01 to 5; "
+        f"see blackperp-cockpit {name} --help\n",
+    )
+
+
+def test_a_rate_is_of_the_simulated_market(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["snapshot", "--rate", "0.5"]) == 2
+    assert "--rate is of the simulated market: add --demo" in capsys.readouterr().err
+
+
+ALONE = ("--symbols", "BTCUSDT", "--feeds", "binance")
+
+
+@pytest.mark.slow
+def test_a_low_rate_makes_a_sparse_market(tmp_path: Path) -> None:
+    config = tmp_path / "brief.yaml"
+    config.write_text("feeds: {binance: {backfill: false}}")
+    frames = []
+    for rate in ("0.05", "1"):
+        code, out, err = said("--config", str(config), *ALONE, "snapshot", "--demo", "--seconds",
+                              "8", "--rate", rate, "--json")  # fmt: skip
+        assert (code, err) == (0, "")
+        frames.append(json.loads(out)["feeds"]["binance"]["frames"])
+    assert 0 < 3 * frames[0] < frames[1]
+
+
+@pytest.mark.slow
+def test_the_market_alone_takes_a_scenario_and_a_rate() -> None:
+    arguments = [*ALONE, "demo", "--market-only", "--scenario", "spoof", "--rate", "0.05"]
+    with subprocess.Popen([*PROGRAM, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "feeds:\n"
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 0

@@ -84,7 +84,8 @@ def snapshot(settings: Settings, path: Path | None, seconds: float) -> None:
         raise Exit(1)
 
 
-def demo(settings: Settings, scenario: str, seed: int, speed: float | None) -> None:
+def demo(settings: Settings, scenario: str, seed: int, speed: float | None,
+         rate: float = 1.0) -> None:  # fmt: skip
     """The cockpit on a simulated market."""
     config = settings.load()
     _need_terminal("for text use 'blackperp-cockpit snapshot --demo'")
@@ -92,27 +93,27 @@ def demo(settings: Settings, scenario: str, seed: int, speed: float | None) -> N
     apply_color(settings.color)
     from engine.jobs.demo import Demo
 
-    _show(Demo(config, scenario, seed, speed, db=settings.db), config, log)
+    _show(Demo(config, scenario, seed, speed, db=settings.db, rate=rate), config, log)
 
 
-def snapshot_of_demo(settings: Settings, seed: int, seconds: float) -> None:
+def snapshot_of_demo(settings: Settings, seed: int, seconds: float, rate: float = 1.0) -> None:
     """One picture of the simulated market after `seconds` of its time."""
     config = settings.load()
     start_log(config)
     from engine.jobs.demo import Demo
 
-    source = Demo(config, seed=seed, speed=None, db=settings.db, seconds=seconds)
+    source = Demo(config, seed=seed, speed=None, db=settings.db, rate=rate, seconds=seconds)
     asyncio.run(_to_end(source, progress=False))
     _print_snapshot(source.latest(), bool(settings.json))
 
 
-def market_only(settings: Settings, scenario: str, seed: int) -> None:
+def market_only(settings: Settings, scenario: str, seed: int, rate: float = 1.0) -> None:
     """The simulated exchange alone, until a signal; its addresses go to standard output."""
     config = settings.load()
     start_log(config)
     from engine.jobs.demo import market_only as serve
 
-    asyncio.run(_until_signalled(serve(config, scenario, seed, click.echo)))
+    asyncio.run(_until_signalled(serve(config, scenario, seed, click.echo, rate=rate)))
 
 
 def record(settings: Settings, out: Path | None, seconds: float | None) -> None:

@@ -142,10 +142,15 @@ class Footer(Bar):
         rate = sum(f.events_per_s for f in feeds)
         count = f"feeds {ready}/{len(feeds)} "
         note = f"{worst} " if worst and not scene.snapshot.finished else ""
-        return [
+        cells = [
             self.words(count + note, "warn" if note else "muted"),
             self.words(f" {rate:,.0f}/s " if feeds else " ", "muted"),
         ]
+        told = [f.history for f in feeds if f.history is not None]
+        done, total = sum(done for done, _ in told), sum(total for _, total in told)
+        if done < total and not scene.snapshot.finished:
+            cells.append(self.words(f"history {done:,}/{total:,} ", "muted"))
+        return cells
 
     def _clock(self, scene: Scene) -> list[Cell]:
         now = text.clock(scene.snapshot.ts, scene.zone)

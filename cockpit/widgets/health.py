@@ -101,8 +101,10 @@ class Health(Lines):
         return self._figures(figures)
 
     def _line(self, feed: FeedHealth) -> list[Line]:
-        """Bytes, lag and what of the venue's limits is used, as far as known."""
+        """Bytes, lag, what of the venue's limits is used, history under way; as far as known."""
         figures: list[tuple[str, str, float]] = []
+        if feed.history is not None and feed.history[0] < feed.history[1]:
+            figures.append(("history", "{:,}/{:,}".format(*feed.history), 0))
         if feed.bytes_per_s:
             figures.append(("bytes", f"{feed.bytes_per_s / 1000:,.1f} kB/s", 0))
         if feed.lag_p50_ms is not None and feed.lag_p99_ms is not None:

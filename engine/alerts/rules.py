@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from engine.clock import NS
 from engine.config import AlertRule
-from engine.snapshot import Composite, FeedHealth, Snapshot, SymbolState
+from engine.snapshot import Composite, FeedHealth, Snapshot, SymbolState, Transition
 
 PRICE_HYSTERESIS = 0.05
 BIAS_HYSTERESIS = 5.0
@@ -25,7 +25,8 @@ class Mark:
 
     `told`: side (+1, -1) or state; `far`: a level was left by the hysteresis since; `seen` a state
     that differs from the told one and stands since `since`; `began`: since when the told one stood;
-    `fired`: when an alert was last made (ns, 0 for never).
+    `fired`: when an alert was last made (ns, 0 for never). `held`: what happened during a
+    cool-down, to be told after it.
     """
 
     told: int | str
@@ -34,6 +35,7 @@ class Mark:
     since: int = 0
     began: int = 0
     fired: int = 0
+    held: Transition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def judge(rule: AlertRule, memory: Memory, snapshot: Snapshot) -> tuple[Memory, 
     """One rule over the next snapshot: what to remember of each thing, and what to tell."""
     marks, found = dict(memory), []
     judges = {"price": _prices, "bias": _biases, "state": _states, "feed_down": _feeds}
-    for key, (mark, finding) in judges[rule.rule](rule, memory, snapshot):
+    for key, (mark, finding) in judges.get(rule.rule, _turns)(rule, memory, snapshot):
         marks[key] = mark
         if finding is not None:
             found.append(finding)
@@ -161,6 +163,84 @@ def _states(rule: AlertRule, memory: Memory, snapshot: Snapshot) -> Iterator[tup
             mark = Mark(told=value, fired=now)
             finding = Finding(rule.severity, text, state.id, mode)
         yield key, (mark, finding)
+
+
+def _turns(rule: AlertRule, memory: Memory, snapshot: Snapshot) -> Iterator[tuple[Key, Judged]]:
+    """Transitions of this step, and those that waited for the end of a cool-down."""
+    new = {_about(t): t for t in snapshot.transitions if _meant(rule, t, snapshot.step_ts)}
+    held = {key: mark.held for key, mark in memory.items() if mark.held is not None}
+    names = {info.id: info.name for info in snapshot.categories}
+    for key, turn in {**held, **new}.items():
+        mark = memory.get(key, Mark(told=0))
+        if turn.kind == "conflict_ends":
+            yield key, _ended(mark, turn, names)
+        elif cooling(rule, mark, snapshot.step_ts):
+            # The same again within the cool-down is what it is there for.
+            again = turn.side == mark.told and turn.kind != "conflict_begins"
+            yield key, (replace(mark, held=None if again else turn), None)
+        elif key not in new and not _stands(turn, snapshot):
+            yield key, (replace(mark, held=None), None)
+        else:
+            text = _told(turn, names) + _late(snapshot.step_ts - turn.ts)
+            made = Finding(rule.severity, text, turn.symbol, turn.mode)
+            yield key, (Mark(told=turn.side, began=turn.ts, fired=snapshot.step_ts), made)
+
+
+def _meant(rule: AlertRule, turn: Transition, now: int) -> bool:
+    if turn.ts != now or turn.kind.partition("_")[0] != rule.rule:
+        return False
+    subject = turn.id in rule.categories if rule.categories else turn.subject == "composite"
+    side = rule.direction in ("both", "up" if turn.side > 0 else "down")
+    # The end of a conflict is told of whichever side it is on.
+    side = side or turn.kind == "conflict_ends"
+    chosen = not rule.symbols or turn.symbol in rule.symbols
+    return subject and side and chosen and (not rule.modes or turn.mode in rule.modes)
+
+
+def _about(turn: Transition) -> Key:
+    return turn.symbol, f"{turn.mode} {turn.id}".rstrip()
+
+
+def _stands(turn: Transition, snapshot: Snapshot) -> bool:
+    """Whether the subject is still on the side, or in the conflict, that it was then."""
+    state = next((s for s in snapshot.symbols if s.id == turn.symbol), None)
+    composite = state.modes.get(turn.mode) if state is not None else None
+    if composite is None:
+        return False
+    found = composite if turn.subject == "composite" else composite.categories[turn.id]
+    if turn.kind == "conflict_begins":
+        return found.state == "CONFLICTED"
+    value = found.bias if isinstance(found, Composite) else found.score
+    return (value or 0.0) * turn.side > 0
+
+
+def _ended(mark: Mark, turn: Transition, names: Mapping[str, str]) -> Judged:
+    """The end of a conflict: told where its beginning was."""
+    if not mark.began:
+        return replace(mark, held=None), None
+    text = f"{_what(turn, names)} no longer conflicted after {_lasted(turn.ts - mark.began)}"
+    return Mark(told=0, fired=mark.fired), Finding("info", text, turn.symbol, turn.mode)
+
+
+def _told(turn: Transition, names: Mapping[str, str]) -> str:
+    unit = 1.0 if turn.subject == "composite" else 100.0
+    before, after = (f"{unit * value:+.1f}" for value in (turn.before, turn.after))
+    side = "bullish" if turn.side > 0 else "bearish"
+    said = {
+        "flip": f"flipped to {side}: {before} to {after}",
+        "conflict_begins": f"conflicted at {after}",
+        "deceleration": f"decelerates: {after} from a peak of {before}",
+        "exhaustion": f"exhausted at {after}: order flow fades",
+    }
+    return f"{_what(turn, names)} {said[turn.kind]}"
+
+
+def _what(turn: Transition, names: Mapping[str, str]) -> str:
+    return f"{turn.mode} {names.get(turn.id, turn.id) or 'bias'}"
+
+
+def _late(ns: int) -> str:
+    return f", {_lasted(ns)} ago" if ns else ""
 
 
 def _feeds(rule: AlertRule, memory: Memory, snapshot: Snapshot) -> Iterator[tuple[Key, Judged]]:

@@ -105,7 +105,7 @@ def retail_crowding(view: View) -> Array:
 def news_tone(view: View) -> Array:
     """Mean polarity of the headlines that name the asset, each weighted by 0.5^(age / 2 h).
 
-    The mean is taken with one neutral headline added, so that a lone or an old one says less.
+    The mean is taken with half a neutral headline added, so that a lone or an old one says less.
 
     Sign: good news is bullish. Units: -1..+1.
 

@@ -35,21 +35,20 @@ ROUNDING = 1e-12
 
 @card(CATEGORY, "realized_vol", "Realized Volatility", "bars", role="context", prior=PRIOR)
 def realized_vol(view: View) -> Array:
-    """(sigma / its mean at all earlier bars of the view - 1) x tanh(window return / window ATR).
+    """sigma / its mean at all earlier bars of the view x tanh(window return / window ATR).
 
     sigma: Yang-Zhang over n = max(span / bar, 14) bars; annualising it cancels out against its
     norm. Needs 2 n + 1 bars.
 
-    Sign: volatility above its norm carries the trend on, below it the trend is doubted. Units:
-    share of the norm.
+    Sign: that of the trend, as loud as the market is beside its norm; whether volatility is
+    unusual is the question of vol_zscore. Units: the norm.
 
     Source: Yang, Zhang, Drift Independent Volatility Estimation Based on High, Low, Open and Close
     Prices (2000).
     """
     vol = yang_zhang(view)
     norm = summed(vol.sigma[:, :-1]) / np.maximum(vol.known - 1, 1)
-    change = over(vol.sigma[:, -1] - norm, norm)
-    return at_least(vol.length + 1, change, vol.known) * direction(view)
+    return at_least(vol.length + 1, over(vol.sigma[:, -1], norm), vol.known) * direction(view)
 
 
 @card(CATEGORY, "vol_percentile", "Vol Percentile", "bars", role="context", prior=PRIOR)

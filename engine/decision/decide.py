@@ -1,22 +1,24 @@
 """One engine step: cards over the view, scores, and each mode's decision on its own cycle."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.cards.card import CATEGORIES, Card
 from engine.cards.peers import beta_to_leader
-from engine.clock import NS
+from engine.clock import NS, finish
 from engine.config import MODES, Config
-from engine.decision import composite, context, ladder
+from engine.decision import composite, context, ladder, transitions
 from engine.decision.composite import Composition, Weights
 from engine.decision.normalise import Lanes, Normaliser, Places
 from engine.decision.second import SecondPass
-from engine.decision.timeframes import STEPS, Readings, read, scores
+from engine.decision.timeframes import STEPS, Readings, each, instead, scores, together
 from engine.market.view import WINDOWS, Array, View
+from engine.snapshot import Transition
 
 log = logging.getLogger(__name__)
 STEP_S = 10
@@ -34,7 +36,10 @@ VENUES = "venues"
 MOST_BETA = 1.5
 # Coverage below which a decision goes no higher than LEAN.
 THIN = 0.5
+CARDS_A_SLICE = 16
 Mask = NDArray[np.bool_]
+T = TypeVar("T")
+Slices = Generator[None, None, T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,8 @@ class Decision:
 
     `decision` is '' for a symbol that is not decided at this instant; `raw` (windows, cards,
     symbols) are the measures of the same step. `beta`: to BTC, in 127ths, 0 to 1.5. `context`:
-    the lines that bend the bias, in units of S.
+    the lines that bend the bias, in units of S. `transitions`: what changed since the decision
+    before, composites first, then categories, then cards.
     """
 
     ts: int
@@ -59,6 +65,7 @@ class Decision:
     category_state: tuple[tuple[str, ...], ...]
     beta: Array
     context: dict[str, Array]
+    transitions: tuple[Transition, ...] = ()
 
 
 class Decider:
@@ -88,8 +95,19 @@ class Decider:
         self._backfilled = _chosen(self.cards, lambda c: set(c.needs) <= BACKFILLED)
         self._first = _chosen(self.cards, lambda c: not c.second)
         self._gates = _Gates(self.cards)
+        self._detectors = self._watching()
         self._level = np.array([card.level for card in self.cards], dtype=bool)
         self._market_wide = np.array([card.scope == "market" for card in self.cards], dtype=bool)
+
+    def _watching(self) -> dict[str, transitions.Detector]:
+        rules, modes = self.config.decision, self.config.modes
+        watched = transitions.subjects([c.id for c in CATEGORIES], [c.id for c in self.cards],
+                                       rules.state_cuts, rules.hysteresis)  # fmt: skip
+        return {
+            mode: transitions.Detector(watched, len(self.symbols), modes[mode].every * NS,
+                                       int(modes[mode].lookback / modes[mode].every))
+            for mode in MODES
+        }  # fmt: skip
 
     def feed(self, fed: Mapping[str, frozenset[str]]) -> None:
         """Take in which inputs each symbol can have; that decides which cards it can have."""
@@ -143,31 +161,47 @@ class Decider:
 
         `ages`: input -> seconds since its last data per symbol, NaN where there was none.
         """
-        self.raw = self._compute(view, self._first)
+        return finish(self.steps(view, ages))
+
+    def steps(self, view: View, ages: Mapping[str, Array]) -> Slices[list[Decision]]:
+        """The same in slices of some milliseconds."""
+        self.raw = yield from self._computing(view, self._first)
         by_lane = scores(self.normaliser.update(self.raw, view.now, STEP_S))
+        yield
         fresh = self._freshness(ages)
-        self._read(by_lane, fresh)
+        own = self._each(by_lane, fresh, slice(None))
+        self._together(own)
+        yield
         second = self.second
-        own = second.lanes(view, self.readings, self.weights, self._fails)
-        self._second_raw = own
-        again = self.normaliser.update_cards(second.cards, own, view.now, STEP_S)
-        by_lane[:, second.cards] = scores(again)
-        self._read(by_lane, fresh)
+        self._second_raw = second.lanes(view, self.readings, self.weights, self._fails)
+        again = scores(
+            self.normaliser.update_cards(second.cards, self._second_raw, view.now, STEP_S)
+        )
+        for mode, others in self._each(again, fresh, second.cards).items():
+            own[mode] = instead(own[mode], second.cards, others)
+        self._together(own)
         if self._market_wide.any():
             self.beta = _beta(view)
         made = []
         for mode, weights in zip(MODES, self.lanes.weights, strict=True):
+            yield
             readings = self.readings[mode]
             due = self._due(mode, readings, view.now)
             if due.any():
                 made.append(self._decide(mode, readings, weights, due, view))
         return made
 
-    def _read(self, by_lane: Array, fresh: Array) -> None:
-        enough = self.normaliser.sufficiency()
-        for mode, lanes, weights in zip(MODES, self.lanes.slices, self.lanes.weights, strict=True):
-            self.readings[mode] = read(by_lane[lanes], enough[lanes], weights, fresh, self._level,
-                                       self.config.decision.dead_band)  # fmt: skip
+    def _each(self, by_lane: Array, fresh: Array, cards: Places | slice) -> dict[str, Readings]:
+        """By mode, the cards of `by_lane` (lanes, these cards, symbols) each by itself."""
+        enough, rules = self.normaliser.sufficiency(cards), self.config.decision
+        return {
+            mode: each(by_lane[lanes], enough[lanes], weights, fresh[cards], rules.dead_band)
+            for mode, lanes, weights in zip(MODES, self.lanes.slices, self.lanes.weights,
+                                            strict=True)
+        }  # fmt: skip
+
+    def _together(self, own: Mapping[str, Readings]) -> None:
+        self.readings = {mode: together(own[mode], self._level) for mode in MODES}
 
     def raw_of(self, mode: str) -> Array:
         """The step's measures as that mode reads them, (windows, cards, symbols)."""
@@ -193,14 +227,20 @@ class Decider:
 
     def _compute(self, view: View, chosen: Places) -> Array:
         """Raw measures of the chosen cards, (windows, cards, symbols); NaN for the others."""
+        return finish(self._computing(view, chosen))
+
+    def _computing(self, view: View, chosen: Places) -> Slices[Array]:
+        """The same, a few cards a slice."""
         out = np.full((len(view.windows), len(self.cards), len(self.symbols)), np.nan)
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            for place in chosen:
-                try:
-                    out[:, place] = self.cards[place].compute(view)
-                except Exception as error:
-                    # One card less is no reason to stop all the others.
-                    self._fails(self.cards[place], error)
+        for some in (chosen[n : n + CARDS_A_SLICE] for n in range(0, len(chosen), CARDS_A_SLICE)):
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+                for place in some:
+                    try:
+                        out[:, place] = self.cards[place].compute(view)
+                    except Exception as error:
+                        # One card less is no reason to stop all the others.
+                        self._fails(self.cards[place], error)
+            yield
         out[~(np.abs(out) < HUGE)] = np.nan
         return out
 
@@ -211,13 +251,14 @@ class Decider:
 
     def _freshness(self, ages: Mapping[str, Array]) -> Array:
         """1 up to the input's silence limit, falling to 0 at three times it; least of its needs."""
-        limits = self.config.freshness
+        needs, limits = self._gates.needs, self.config.freshness
         unknown = np.full(len(self.symbols), np.nan)
-        fresh = np.ones((len(self._gates.needs) + 1, len(self.symbols)))
-        for place, need in enumerate(self._gates.needs):
-            limit = limits.get(need.removeprefix(f"{VENUES}:"), 60.0)
-            value = np.clip((3 * limit - ages.get(need, unknown)) / (2 * limit), 0.0, 1.0)
-            fresh[place] = np.nan_to_num(value)
+        fresh = np.ones((len(needs) + 1, len(self.symbols)))
+        if needs:
+            limit = np.array([[limits.get(n.removeprefix(f"{VENUES}:"), 60.0)] for n in needs])
+            age = np.array([ages.get(need, unknown) for need in needs])
+            value = np.clip((3 * limit - age) / (2 * limit), 0.0, 1.0)
+            fresh[:-1] = np.where(value == value, value, 0.0)
         return np.where(self.can_have, fresh[self._gates.of_card].min(axis=1), 0.0)
 
     def _decide(self, mode: str, readings: Readings, weights: Array, due: Mask,
@@ -239,6 +280,9 @@ class Decider:
             for bias, old, cap, chosen in zip(parts.bias, before, capped, due, strict=True)
         )  # fmt: skip
         self._words[mode] = tuple(new or old for new, old in zip(words, before, strict=True))
+        conviction = composite.conviction(readings, table, parts, rules.state_cuts[0])
+        scene = transitions.Scene(view.now, mode, self.symbols, _last_prices(view), agreement,
+                                  parts.coverage, conviction)  # fmt: skip
         return Decision(
             ts=view.now,
             mode=mode,
@@ -247,13 +291,24 @@ class Decider:
             raw=self.raw_of(mode),
             beta=self.beta,
             context=lines,
-            conviction=composite.conviction(readings, table, parts, rules.state_cuts[0]),
+            conviction=conviction,
             agreement=agreement,
             windows=side,
             decision=words,
             state=tuple(ladder.states(parts.bias, conflicted, rules.state_cuts)),
             category_state=_category_states(parts, rules.state_cuts),
+            transitions=self._changes(scene, due, parts, readings, conflicted),
         )  # fmt: skip
+
+    def _changes(self, scene: transitions.Scene, due: Mask, parts: Composition,
+                 readings: Readings, conflicted: Mask) -> tuple[Transition, ...]:  # fmt: skip
+        """What changed of composite, categories and cards, all on the scale of a bias."""
+        scores = np.where(readings.available, readings.score * (100.0 / STEPS), np.nan)
+        values = np.vstack((parts.bias[None], 100 * parts.category_score, scores))
+        torn = np.vstack((conflicted[None], parts.category_conflicted, readings.conflicted))
+        detector = self._detectors[scene.mode]
+        found = detector.update(scene.ts, due, values, torn)
+        return transitions.describe(found, detector.watched, scene)
 
 
 def _is_own(card: Card) -> bool:
@@ -292,6 +347,12 @@ def _beta(view: View) -> Array:
     """Beta to BTC within 0 and 1.5, as the store keeps it; 1 where it is not known."""
     beta = np.clip(np.nan_to_num(beta_to_leader(view), nan=1.0), 0.0, MOST_BETA)
     return np.rint(beta * STEPS) / STEPS
+
+
+def _last_prices(view: View) -> Array:
+    """Last trades of the reference venue, in quote currency; NaN where none is known."""
+    prices: Array = np.exp(view.spans.close[0, -1])
+    return prices
 
 
 def _category_states(parts: Composition, cuts: tuple[float, float]) -> tuple[tuple[str, ...], ...]:

@@ -133,10 +133,12 @@ class Normaliser:
             self._square[at] + decay * past._square[at],
         )
 
-    def sufficiency(self) -> Array:
-        """n / (n + 30) per lane, n independent samples seen."""
-        seen = self.seen if self.past is None else self.seen + self.past.seen
-        seen = np.minimum(seen, self.lanes.look_back[:, :, None])
-        n = seen / self.lanes.unit[:, :, None]
+    def sufficiency(self, cards: Places | slice = slice(None)) -> Array:
+        """n / (n + 30) per lane of the cards, n independent samples seen."""
+        seen, past = self.seen[:, cards], self.past
+        if past is not None:
+            seen = seen + past.seen[:, cards]
+        seen = np.minimum(seen, self.lanes.look_back[:, cards, None])
+        n = seen / self.lanes.unit[:, cards, None]
         out: Array = n / (n + 30)
         return out

@@ -1,6 +1,6 @@
 """Scores of several windows into one reading per card: agreement, conflict, confidence."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +88,12 @@ def read(by_window: Array, sufficiency: Array, weights: Array, freshness: Array,
     `freshness` (cards, symbols) 0..1; a card without it is not available. `level` (cards,): cards
     whose windows repeat one value take the mean agreement of the windowed cards of the symbol.
     """
+    return together(each(by_window, sufficiency, weights, freshness, dead_band), level)
+
+
+def each(by_window: Array, sufficiency: Array, weights: Array, freshness: Array,
+         dead_band: float) -> Readings:  # fmt: skip
+    """Every card by itself: readings without a confidence yet (see `together`)."""
     score = weigh(by_window, weights)
     enough = weigh(np.where(np.isnan(by_window), np.nan, sufficiency), weights)
     there = ~np.isnan(score) & (freshness > 0)
@@ -95,13 +101,29 @@ def read(by_window: Array, sufficiency: Array, weights: Array, freshness: Array,
     agreement, conflicted, neutral = agree(
         by_window, weights, np.sign(np.where(there, rounded, 0)), dead_band
     )
+    quality = np.where(there, freshness * np.where(there, enough, 0.0), 0.0)
+    return Readings(rounded, np.zeros_like(rounded), conflicted & there, neutral, agreement,
+                    quality, by_window, freshness * sufficiency)  # fmt: skip
+
+
+def instead(own: Readings, cards: NDArray[np.int64], others: Readings) -> Readings:
+    """`own` readings with `others` in the place of some cards."""
+    fields = {}
+    for name in Readings.__dataclass_fields__:
+        value = getattr(own, name).copy()
+        value[..., cards, :] = getattr(others, name)
+        fields[name] = value
+    return Readings(**fields)
+
+
+def together(own: Readings, level: Mask) -> Readings:
+    """The readings with what cards take from each other: the agreement of level cards."""
+    there = own.available
     windowed = there & ~level[:, None]
     count = windowed.sum(axis=0)
-    mean = np.where(windowed, agreement, 0.0).sum(axis=0) / np.maximum(count, 1)
+    mean = np.where(windowed, own.agreement, 0.0).sum(axis=0) / np.maximum(count, 1)
     taken = level[:, None] & (count > 0)
-    agreement = np.where(taken, mean, agreement)
-    conflicted |= taken & ~neutral & torn(agreement)
-    quality = np.where(there, freshness * np.where(there, enough, 0.0), 0.0)
-    confidence = np.rint(quality * agreement * STEPS).astype(np.int8)
-    return Readings(rounded, confidence, conflicted & there, neutral, agreement, quality,
-                    by_window, freshness * sufficiency)  # fmt: skip
+    agreement = np.where(taken, mean, own.agreement)
+    conflicted = own.conflicted | (taken & ~own.neutral & torn(agreement) & there)
+    confidence = np.rint(own.quality * agreement * STEPS).astype(np.int8)
+    return replace(own, confidence=confidence, conflicted=conflicted, agreement=agreement)

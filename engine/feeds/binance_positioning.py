@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from engine.clock import NS
 from engine.config import ConfigError, FeedConfig
@@ -17,6 +17,7 @@ from engine.events import Event, Funding, Mark, Ratio
 from engine.feeds.binance import wire
 from engine.feeds.binance.decode import Decoder, Events, trading
 from engine.feeds.feed import Connection, Context, Poll, Request
+from engine.feeds.pages import Stretch, stretches
 from engine.feeds.parse import FUNDING_HOURS, MS, convert, query
 from engine.feeds.wanted import wanted_polls, wanted_urls
 from engine.instruments import Instrument, venue_name
@@ -28,6 +29,10 @@ PAGE = 500
 HOUR = 3600 * NS
 SETTLEMENTS = (1.0, 2.0, 4.0, 8.0)  # hours between two payments
 HOURS_KEPT = 30 * 24 - 1
+# Hours are asked for up to a multiple of so many; the rows of 5 minutes reach further back. Cut
+# where they are, they come in two requests.
+SLOT, CUT = 36, 240
+SETTLING = 900 * NS  # until the last row of a past hour is surely there
 FUNDINGS = 300  # 100 days at 8 h
 DATA = "futures/data"
 RATIOS = (
@@ -110,7 +115,7 @@ class Positioning(Decoder):
         if len(self._newest) > 4096:
             self._newest.clear()
         self._newest[key] = news[-1].ts
-        return [*news[:-1], msgspec.structs.replace(news[-1], history=False)]
+        return [*news[:-1], replace(news[-1], history=False)]
 
     def connections(self) -> list[Connection]:
         return []
@@ -156,7 +161,10 @@ class Positioning(Decoder):
         ]
 
     def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
-        """The last 41 h by 5 minutes and the fundings, then 30 days by the hour, newest first."""
+        """The last 41 h by 5 minutes and the fundings, then 30 days by the hour, newest first.
+
+        The hours are wholly past.
+        """
         if not self._backfill:
             return []
         kept = self._kept(symbols)
@@ -165,12 +173,9 @@ class Positioning(Decoder):
         out += [
             self._get("fapi/v1/fundingRate", "funding history", s, limit=FUNDINGS) for s in kept
         ]
-        for start, end in _spans(now):
-            out += [
-                self._series(n, "history", s, "1h", PAGE, startTime=start, endTime=end)
-                for s in kept
-                for n in _SERIES
-            ]
+        hour = now // HOUR
+        for span in stretches(hour - HOURS_KEPT, hour // SLOT * SLOT, PAGE, CUT):
+            out += [self._hourly(n, s, span) for s in kept for n in _SERIES]
         return out
 
     def top_up(self, since: int, now: int, symbols: Sequence[str]) -> list[Request]:
@@ -178,6 +183,13 @@ class Positioning(Decoder):
 
     def _kept(self, symbols: Sequence[str]) -> list[str]:
         return [s for s in symbols if self._listed is None or s in self._listed]
+
+    def _hourly(self, name: str, symbol: str, span: Stretch) -> Request:
+        first, end = span
+        times = {"startTime": first * HOUR // MS, "endTime": end * HOUR // MS - 1}
+        request = self._series(name, "history", symbol, "1h", PAGE, **times)
+        page = f"{symbol} 1h until {end} of {HOURS_KEPT}"
+        return replace(request, final=end * HOUR + SETTLING, page=page)
 
     def _series(
         self, name: str, purpose: str, symbol: str, period: str, limit: int, **span: int
@@ -197,16 +209,6 @@ class Positioning(Decoder):
 
 
 _SERIES = ("openInterestHist", *RATIOS)
-
-
-def _spans(now: int) -> list[tuple[int, int]]:
-    """(start, end) in ms of the pages of whole hours that the venue still keeps, newest first."""
-    end = now // HOUR
-    pages = []
-    for newest in range(0, HOURS_KEPT, PAGE):
-        first, last = end - min(newest + PAGE, HOURS_KEPT), end - newest
-        pages.append((first * HOUR // MS, last * HOUR // MS - 1))
-    return pages
 
 
 def _settings(config: FeedConfig) -> tuple[str, dict[str, float]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -46,7 +47,10 @@ class Frame(Struct, frozen=True, gc=False, array_like=True):
 class Request(Struct, frozen=True):
     """A REST request: absolute url, its weight in the venue's budget, the symbol it is about.
 
-    With a `body` (JSON) it is a POST, and the answer's frame has the url `URL#BODY`.
+    With a `body` (JSON) it is a POST, and the answer's frame has the url `URL#BODY`. An answer
+    that came at or after `final` (ns) never changes, so it may be kept for the next start; None is
+    for what tells of now. `page` names the stretch of the past where the rest of the url is
+    another at each start; an older answer under that name holds at least as much.
     """
 
     url: str
@@ -54,6 +58,21 @@ class Request(Struct, frozen=True):
     purpose: str
     symbol: str | None = None
     body: str | None = None
+    final: int | None = None
+    page: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The url of its answers."""
+        return self.url if self.body is None else f"{self.url}#{self.body}"
+
+    @property
+    def asked(self) -> str:
+        """What is asked, wherever the venue is served: the url without scheme and host."""
+        whole = urlsplit(self.whole)
+        if self.page:
+            return f"{whole.path}?{self.page}"
+        return whole._replace(scheme="", netloc="").geturl()
 
 
 class Poll(Struct, frozen=True):
@@ -129,14 +148,22 @@ class Feed(Protocol):
         """What is asked for again and again by REST."""
 
     def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
-        """History requests as of `now`, the shortest needs first."""
+        """History requests as of `now`, the shortest needs first.
+
+        What is wholly past is cut as at any other start (pages.py), and says when it is final.
+        """
 
     def top_up(self, since: int, now: int, symbols: Sequence[str]) -> list[Request]:
-        """Requests for the one-minute candles between two instants (a join, a blind spell)."""
+        """Requests for the one-minute candles between two instants (a join, a blind spell).
+
+        A minute that ends at the second of them is one of these.
+        """
 
 
 Build = Callable[[FeedConfig, Sequence[Instrument]], Feed]
-_PLUMBING = {"budget", "feed", "link", "parse", "rest", "session", "transport", "wanted"}
+_PLUMBING = {
+    *("budget", "feed", "link", "pages", "parse", "rest", "session", "transport", "wanted"),
+}
 
 
 def feed_names() -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from engine.config import Config
 from engine.runtime import Engine
 from engine.sim.market import SCENARIOS, SimulatedMarket, Switches
 from engine.sim.market.market import start_of
+from engine.sim.market.scenario import Scenario
 from engine.sim.market.shadow import Reference
 from engine.sim.pace import Pace
 from engine.sim.venues import base
@@ -36,15 +37,16 @@ class Demo:
 
     Those of the config's feeds run that have a simulated venue. `speed` is a ceiling on market
     over wall time, None for as fast as it goes; `seconds` of market time end the run. The same
-    scenario and seed show the same at any speed. `venues`, once running, take faults; `lags`:
-    whether they lag behind the reference at all.
+    scenario and seed show the same at any speed. `rate` scales the market's activity. `venues`,
+    once running, take faults; `lags`: whether they lag behind the reference at all.
     """
 
-    def __init__(self, config: Config, scenario: str = "default", seed: int = 1,
+    def __init__(self, config: Config, scenario: str | Scenario = "default", seed: int = 1,
                  speed: float | None = 1.0, db: Path | None = None, *, rate: float = 1.0,
                  switches: Switches | None = None, seconds: float | None = None,
                  kept: int | None = KEPT, lags: bool = True) -> None:  # fmt: skip
-        self.scenario, self.seed = SCENARIOS[scenario], seed
+        self.scenario = SCENARIOS[scenario] if isinstance(scenario, str) else scenario
+        self.seed = seed
         self.finished = False
         self.unsettled = 0
         self.venues: dict[str, base.Venue] = {}
@@ -52,7 +54,7 @@ class Demo:
         self.clock = SimulatedClock(start_of(self.scenario), (TIMEOUT_S, 2 * TIMEOUT_S))
         symbols = [instrument.id for instrument in config.instruments]
         self._make: Callable[[], Reference] = lambda: Reference(
-            SimulatedMarket(symbols, scenario, seed, rate, switches, kept=kept), lags
+            SimulatedMarket(symbols, self.scenario, seed, rate, switches, kept=kept), lags
         )
         self._ports = {name: ports_of(name) for name in simulated(config)}
         self.config = _pointed_at(config, {n: ports.urls() for n, ports in self._ports.items()})
@@ -135,6 +137,7 @@ class Demo:
         while not self._stopped and (self._end is None or market.now < self._end):
             await self.clock.advance(market.now + TICK_NS, self._settle)
             tick = self.reference.tick()
+            base.keep_schedule(self.venues, market)
             for venue in self.venues.values():
                 await venue.publish(tick)
             await self._settle()
@@ -161,7 +164,8 @@ class Demo:
         while quiet < TURNS:
             await asyncio.sleep(0)
             held = sum([venue.held for venue in self.venues.values()])
-            working, lacks = self.clock.at_work > held, self._missing()
+            working = self.clock.at_work > held or self.engine.stepping
+            lacks = self._missing()
             if lacks != lacked:
                 lacked, since = lacks, wall()
             quiet = 0 if working or lacks > 0 else quiet + 1
@@ -247,6 +251,7 @@ async def market_only(config: Config, scenario: str = "default", seed: int = 1,
             ahead = (market.now + TICK_NS - clock.now()) / NS
             await clock.sleep(max(ahead, 0))
             tick = reference.tick()
+            base.keep_schedule(venues, market)
             for venue in venues.values():
                 await venue.publish(tick)
     finally:

@@ -23,6 +23,7 @@ from engine.sim.market import SCENARIOS, SimulatedMarket, Switches
 from engine.sim.market.market import TICK_S
 from engine.sim.market.scenario import Scenario
 from engine.sim.market.shadow import Reference
+from engine.sim.venues.base import keep_schedule
 from engine.snapshot import Detail, ModeOfData, Snapshot
 
 FIRST_MINUTES = 8 * 60.0  # of the past, which the first warm-up sees
@@ -127,7 +128,9 @@ class Offline:
         await settle()
         while not self._stopped and (self._end is None or market.now < self._end):
             await self.clock.advance(market.now + market.tick_ns, settle)
-            await network.publish(self.reference.tick())
+            tick = self.reference.tick()
+            keep_schedule(network.venues, market)
+            await network.publish(tick)
             # Most frames wake nobody: what they bring is applied when they are handed over.
             if network.stirred:
                 await settle()
@@ -144,7 +147,7 @@ class Offline:
         quiet = 0
         while quiet < TURNS:
             await asyncio.sleep(0)
-            if self.clock.at_work and self.clock.at_work > self.network.held:
+            if self.engine.stepping or self.clock.at_work > self.network.held:
                 quiet = 0
             elif pending is not None and not pending:
                 break

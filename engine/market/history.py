@@ -151,13 +151,17 @@ class History:
         if not np.isnan(ohlc).any() and not np.isnan(flow).any():
             self.set_candles(3600, symbol, np.array([hour]), ohlc[:, None], flow[:, None])
 
-    def cells(self, now: int, windows: tuple[Window, ...]) -> tuple[Bars, Cells]:
-        """(bars, spans) as of `now`; in the past, up to the last whole cell of each ring."""
-        bars = self._table(now, windows, BARS, BAR_COLUMNS)
-        spans = self._table(now, windows, HISTORY, SPAN_COLUMNS)
-        bars[BAR_SERIES] = self.series.bars(now, windows, len(BAR_SERIES))
-        spans[SPAN_SERIES] = self.series.spans(now, windows)
-        return Bars(*bars), Cells(*spans)
+    def bars(self, now: int, windows: tuple[Window, ...]) -> Bars:
+        """The last bars as of `now`; in the past, up to the last whole cell of each ring."""
+        table = self._table(now, windows, BARS, BAR_COLUMNS)
+        table[BAR_SERIES] = self.series.bars(now, windows, len(BAR_SERIES))
+        return Bars(*table)
+
+    def spans(self, now: int, windows: tuple[Window, ...]) -> Cells:
+        """The last whole windows, as `bars`."""
+        table = self._table(now, windows, HISTORY, SPAN_COLUMNS)
+        table[SPAN_SERIES] = self.series.spans(now, windows)
+        return Cells(*table)
 
     def _table(self, now: int, windows: tuple[Window, ...], count: int,
                columns: Columns) -> Array:  # fmt: skip

@@ -6,14 +6,14 @@ counted in `drops` by reason.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from math import log
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.clock import NS
+from engine.clock import NS, finish
 from engine.events import (
     BookDelta,
     BookSnapshot,
@@ -153,6 +153,8 @@ class Market:
             return
         if event.history:
             self.drops["history trade"] += 1
+            # The stream has brought data, though no flow.
+            listed.trade_at = listed.trade_at or self.now
             return
         missing = listed.ids.missing(event.id)
         if missing is None:
@@ -250,7 +252,9 @@ class Market:
         listed = self._find(event)
         if listed is None:
             return
-        if not event.history:
+        if event.history:
+            self.board.past_interest(event.venue, listed.index, event.ts, event.base)
+        else:
             listed.oi.append(event)
             listed.others_at["oi"] = self.now
         self._publish("oi", listed, event, event.base)
@@ -419,6 +423,10 @@ class Market:
 
     def view(self, now: int, windows: tuple[Window, ...] = WINDOWS) -> View:
         """The market as of `now` (ns); trades whose bar time is earlier are in, no later ones."""
+        return finish(self.look(now, windows))
+
+    def look(self, now: int, windows: tuple[Window, ...] = WINDOWS) -> Generator[None, None, View]:
+        """The same in slices of some milliseconds; nothing may be applied in between."""
         if now >= self._next:
             self.roll(now)
         present = now >= self._next - NS
@@ -427,7 +435,11 @@ class Market:
         else:
             self.candles.settle()
         shape = len(windows), len(self.symbols)
-        bars, spans = self.history.cells(now, windows)
+        yield
+        bars = self.history.bars(now, windows)
+        yield
+        spans = self.history.spans(now, windows)
+        yield
         return View(
             now=now,
             symbols=self.symbols,

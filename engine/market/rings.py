@@ -163,12 +163,15 @@ class Prices:
         out[:, OPEN] = self.cells[first % self.size, OPEN]
         if length > 1:
             out[:, HIGH : LOW + 1] = self._extremes(length)[last % self.size]
-        out[~held] = self._unknown
+        if not held.all():
+            out[~held] = self._unknown
         known = np.isfinite(out[:, HIGH])
-        out[:, HIGH : LOW + 1][~np.stack([known, known], axis=1)] = np.nan
+        if not known.all():
+            np.copyto(out[:, HIGH : LOW + 1], np.nan, where=~known[:, None])
         for place, step in ((OPEN, 1), (CLOSE, -1)):
-            n, s = np.nonzero(np.isnan(out[:, place]) & known)
-            if len(n):
+            odd = np.isnan(out[:, place]) & known
+            if odd.any():
+                n, s = np.nonzero(odd)
                 rows = (first[n, None] + np.arange(length)[::step]) % self.size
                 values = self.cells[rows, place, s[:, None]]
                 out[n, place, s] = values[np.arange(len(n)), (~np.isnan(values)).argmax(axis=1)]

@@ -59,6 +59,11 @@ class Stepped:
         self.values[rows[newer], column] = values[found[newer]]
         self.since[rows[newer], column] = times[found[newer]]
 
+    def reaches(self, ends: Index) -> NDArray[np.bool_]:
+        """Whether an instant lies within the cells kept, or after them."""
+        out: NDArray[np.bool_] = ends // self.cell_ns - 1 > self.head - self.size
+        return out
+
     def read(self, ends: Index, columns: int) -> tuple[Array, Index]:
         """(values, times) of the first columns, at each instant or the last whole cell before."""
         cells = np.minimum(ends // self.cell_ns - 1, self.head)
@@ -134,29 +139,35 @@ class Published:
         return self._shaped(known)
 
     def _table(self, ends: list[Index], rings: list[int], names: int) -> Array:
+        """The rings of windows side by side are read once for all of them."""
         if self._past:
             self._settle()
         columns = names * self._symbols
-        found = [self._known(e, ring, columns) for e, ring in zip(ends, rings, strict=True)]
-        return np.stack([self._shaped(x) for x in found], axis=1)
+        out = np.empty((names, len(ends), len(ends[0]), self._symbols))
+        for ring in sorted(set(rings)):
+            first, last = rings.index(ring), len(rings) - rings[::-1].index(ring)
+            known = self._known(np.concatenate(ends[first:last]), ring, columns)
+            out[:, first:last] = self._shaped(known).reshape(names, last - first, -1, self._symbols)
+        # The newest end, the same of all windows, as finely as it is known.
+        newest = self._standing(min(self._rings), ends[0][-1:], columns)
+        newest = newest.reshape(names, 1, self._symbols)
+        np.copyto(out[:, :, -1], newest, where=newest == newest)
+        return out
 
     def _shaped(self, x: Array) -> Array:
         return x.reshape(len(x), -1, self._symbols).swapaxes(0, 1)
 
     def _known(self, ends: Index, ring: int, columns: int) -> Array:
-        """From the ring asked for, the newest end as finely as it is known, else more coarsely."""
-        out = np.full((len(ends), columns), np.nan)
-        for which in (ring, 3600):
-            if which in self._rings and np.isnan(out).any():
-                known = self._standing(which, ends, columns)
-                out = np.where(np.isnan(out), known, out)
-        if ring != (finest := min(self._rings)):
-            newest = self._standing(finest, ends[-1:], columns)[0]
-            out[-1] = np.where(np.isnan(newest), out[-1], newest)
+        """From the ring asked for, where there is one; what lies before it, from the coarsest."""
+        ring = ring if ring in self._rings else max(self._rings)
+        out = self._standing(ring, ends, columns)
+        early = ~self._rings[ring].reaches(ends)
+        if early.any() and ring != (coarsest := max(self._rings)):
+            out[early] = self._standing(coarsest, ends[early], columns)
         return out
 
     def _standing(self, ring: int, ends: Index, columns: int) -> Array:
         """What is still good at each end."""
         values, since = self._rings[ring].read(ends, columns)
-        values[ends[:, None] - since > self._stands[:columns]] = np.nan
+        values[since < ends[:, None] - self._stands[:columns]] = np.nan
         return values

@@ -67,13 +67,21 @@ class VenueBoard:
         if 0.5 < price < 2.0:
             self._dollar, self._dollar_at = price, now
 
+    def past_interest(self, name: str, place: int, at: int, value: float) -> None:
+        """Open interest (base) of the past, so that a window's change is known from the start."""
+        self._venue(name).oi.put_past("oi", place, at, value)
+
+    def _venue(self, name: str) -> Venue:
+        venue = self._venues.get(name)
+        if venue is None:
+            venue = self._venues[name] = Venue(name, self._symbols)
+        return venue
+
     def second(self, listings: Iterable[Listed], end: int) -> None:
         """Close the second that ends at `end` for all (venue, symbol) pairs."""
         flows: dict[str, Array] = {}
         for listed in listings:
-            venue = self._venues.get(listed.venue)
-            if venue is None:
-                venue = self._venues[listed.venue] = Venue(listed.venue, self._symbols)
+            venue = self._venue(listed.venue)
             venue.heard = max(venue.heard, listed.trade_at, listed.quote_at, listed.book.recv)
             if listed.traded is not None:
                 flow = flows.setdefault(listed.venue, np.zeros((len(FLOWS), self._symbols)))

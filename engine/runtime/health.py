@@ -52,6 +52,7 @@ def feed_health(pipeline: Pipeline, name: str, now: int) -> FeedHealth:
         refused={t.connection: t.note for t in troubles if t.state in REFUSED},
         requests=Allowance(usage.requests, usage.request_budget) if usage else None,
         connects=Allowance(usage.connects, usage.connect_budget) if usage else None,
+        history=tally.history,
     )
 
 

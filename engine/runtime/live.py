@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from engine.decision.decide import Decision
 from engine.events import FeedStatus
 from engine.feeds.feed import Feed, Frame, Request, build_feed
 from engine.feeds.session import Session
+from engine.feeds.transport import race
+from engine.runtime.backfill import REST, Backfill
 from engine.runtime.pictures import Pictures
 from engine.runtime.pipeline import STATUS, Pipeline
 from engine.runtime.records import Archive
@@ -29,9 +32,7 @@ TICK_S = 0.05
 CHECK_S = 1.0
 TOP_UP_S = 20.0
 MIN_COVER_BPS = 12.0
-BACKFILL_AFTER_S = 1.0  # a trader sees prices first
-FIRST_WAIT_S = 45.0
-REST_WAIT_S = 900.0
+DAY_NS = 86_400 * NS
 AGAIN_S = 10.0  # after a job has failed
 
 
@@ -63,7 +64,12 @@ class Engine:
         self._sessions = {name: self._session(name, feed) for name, feed in feeds.items()}
         self.pipeline.usage = {name: session.usage for name, session in self._sessions.items()}
         self._stop = asyncio.Event()
-        self._late: list[asyncio.Task[None]] = []
+        # What was received during a step, None between steps.
+        self._held: deque[Frame | FeedStatus] | None = None
+        self._due = asyncio.Event()
+        self._backfill = Backfill(self.pipeline, self._sessions, self.clock,
+                                  config.connection.connect_timeout, self._frame,
+                                  self.notice)  # fmt: skip
         self._problem = ""
 
     def _session(self, name: str, feed: Feed) -> Session:
@@ -80,13 +86,15 @@ class Engine:
         """Run until `stop` or cancellation. Raises StoreError when history cannot be opened."""
         if self._archive is not None:
             await self._archive.open()
+            kept = int(self.config.store.keep_days.bars * DAY_NS)
+            await self._backfill.open(self._archive.path, self.clock.now() - kept)
         # Steps and seconds are counted from here, in the recording too.
         self._tell("started", self.clock.now())
         jobs = [
             *(session.run() for session in self._sessions.values()),
             self._keep("steps", self._tick),
             self._keep("mending of books", self._mend_books),
-            self._keep("history", self._backfill),
+            self._keep("history", self._bring_history),
             *(
                 self._keep(f"{name} candles", partial(self._top_up, name))
                 for name in self._sessions if self.config.feeds[name].backfill
@@ -97,10 +105,11 @@ class Engine:
         try:
             await self._watch(tasks, stopping)
         finally:
-            running = (*tasks, *self._late, stopping)
+            running = (*tasks, stopping)
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            await self._backfill.close()
             if self._archive is not None:
                 await self._archive.close()
             if self._recorder is not None:
@@ -133,14 +142,14 @@ class Engine:
     def _frame(self, frame: Frame) -> None:
         if self._recorder is not None:
             self._recorder.put(frame)
-        self.pipeline.on_frame(frame)
+        self._bring(frame, frame.recv)
 
     def _status(self, status: FeedStatus) -> None:
         if self._recorder is not None:
             data = msgspec.json.encode(status).decode()
             recv = status.recv or self.clock.now()
             self._recorder.put(Frame(recv, status.feed, STATUS, "", data))
-        self.pipeline.on_status(status)
+        self._bring(status, status.recv or 0)
         if status.connection == "catalogue":
             # That a venue lacks a symbol is a fact, not a fault.
             self.notice("info", f"{status.feed}: {status.note}")
@@ -148,6 +157,34 @@ class Engine:
             text = f"{status.feed}: {status.state}, {status.note}"
             log.warning("%s", text)
             self.notice("warning", text)
+
+    def _bring(self, item: Frame | FeedStatus, recv: int) -> None:
+        """Apply it, or let it wait for the step that is under way or due before it."""
+        if self._held is None and recv >= self.pipeline.next_due > 0:
+            self._held = deque()
+            self._due.set()
+        if self._held is None:
+            self._apply(item)
+        else:
+            self._held.append(item)
+
+    def _apply(self, item: Frame | FeedStatus) -> None:
+        if not isinstance(item, Frame):
+            self.pipeline.on_status(item)
+        elif item.connection != REST:
+            self.pipeline.on_frame(item)
+        else:
+            tally = self.pipeline.tallies[item.feed]
+            before = tally.events
+            try:
+                self.pipeline.on_frame(item)
+            finally:
+                self._backfill.heard(item, tally.events - before)
+
+    @property
+    def stepping(self) -> bool:
+        """Whether a step is under way, for which everything received waits."""
+        return self._held is not None
 
     def _stepped(self, now: int, decisions: list[Decision]) -> None:
         for decision in decisions:
@@ -165,12 +202,27 @@ class Engine:
     # -- jobs ------------------------------------------------------------------------------
 
     async def _tick(self) -> None:
-        """Run the steps that are due even when no frame comes."""
-        self.pipeline.run_until(self.clock.now())
+        """Run the steps that are due, be it that no frame comes.
+
+        A step takes turns with everybody else on the loop; what is received meanwhile waits, so
+        that the step sees the market of its instant.
+        """
         while True:
+            self._held = deque() if self._held is None else self._held
+            try:
+                for _ in self.pipeline.running(self.clock.now()):
+                    await asyncio.sleep(0)
+            finally:
+                self._release()
             wait = (self.pipeline.next_due - self.clock.now()) / NS
-            await self.clock.sleep(max(TICK_S, wait))
-            self.pipeline.run_until(self.clock.now())
+            await race(self._due.wait(), self.clock.sleep(max(TICK_S, wait)))
+            self._due.clear()
+
+    def _release(self) -> None:
+        """Bring in what waited for the step, in its order."""
+        held, self._held = self._held or (), None
+        for item in held:
+            self._apply(item)
 
     async def _mend_books(self) -> None:
         """Ask for a fresh snapshot of every book that is broken, or whose known depth ran out."""
@@ -188,42 +240,15 @@ class Engine:
                         if self.pipeline.feeds[name].venue == venue:
                             session.heal(symbol)
 
-    async def _backfill(self) -> None:
-        """History of all feeds at once; the warm-up when what a first bias needs is there, and
-        again when the rest is. A feed that cannot be reached keeps nobody waiting for good."""
+    async def _bring_history(self) -> None:
+        """The warm-up when what a first bias needs is there, and again when the rest is."""
         names = [name for name in self._sessions if self.config.feeds[name].backfill]
         if not names:
             return
-        await self.clock.sleep(BACKFILL_AFTER_S)
-        plans = await asyncio.gather(*(self._plan(name) for name in names))
-        firsts = [self._fetch(name, soon) for name, (soon, _) in zip(names, plans, strict=True)]
-        await self._gather(firsts, FIRST_WAIT_S)
+        await self._backfill.first(names)
         await self._warm(minutes=8 * 3600.0)
-        rests = [self._fetch(name, rest) for name, (_, rest) in zip(names, plans, strict=True)]
-        await self._gather(rests, REST_WAIT_S)
+        await self._backfill.rest(names)
         await self._warm(minutes=8 * 86400.0)
-
-    async def _plan(self, name: str) -> tuple[list[Request], list[Request]]:
-        """A feed's history requests: those of a first bias, the others."""
-        await self._sessions[name].catalogued.wait()
-        feed = self.pipeline.feeds[name]
-        requests = feed.backfill(self.clock.now(), self.pipeline.symbols)
-        soon = [r for r in requests if r.purpose.endswith("first")]
-        return soon, [r for r in requests if not r.purpose.endswith("first")]
-
-    async def _fetch(self, name: str, requests: list[Request]) -> None:
-        await self._sessions[name].fetch(requests)
-
-    async def _gather(self, jobs: Sequence[Coroutine[Any, Any, None]], seconds: float) -> None:
-        """Until all are done, or that time has passed; the late ones go on."""
-        tasks = [asyncio.create_task(job) for job in jobs]
-        self._late += tasks
-        enough = asyncio.create_task(self.clock.sleep(seconds))
-        pending: set[asyncio.Task[None]] = set(tasks)
-        while pending and not enough.done():
-            done, _ = await asyncio.wait({*pending, enough}, return_when=asyncio.FIRST_COMPLETED)
-            pending -= done
-        enough.cancel()
 
     async def _top_up(self, name: str) -> None:
         """Whatever minutes turn out incomplete, for good."""

@@ -31,9 +31,12 @@ from engine.snapshot import (
     Reading,
     Snapshot,
     SymbolState,
+    Transition,
 )
 
 HISTORY = 120
+TRANSITIONS = 200
+HEALTH_NS = NS
 INFOS = tuple(CategoryInfo(id=c.id, name=c.name, group=c.group) for c in CATEGORIES)
 
 
@@ -58,10 +61,18 @@ class Pictures:
             m: [self._undecided(m, s) for s in range(len(pipeline.symbols))] for m in MODES
         }
         self._decisions: dict[tuple[str, int], Decision] = {}
+        self._transitions: tuple[Transition, ...] = ()
+        # By symbol, latest first, those of its cards among them.
+        self._all_transitions: dict[str, deque[Transition]] = {
+            symbol: deque(maxlen=TRANSITIONS) for symbol in pipeline.symbols
+        }
         self._watch = Watch(pipeline.config.alerts.rules)
+        self._health: tuple[tuple[int, int], dict[str, FeedHealth]] = ((0, 0), {})
         pipeline.after_step.append(self._look)
 
     def _look(self, now: int) -> None:
+        # Alerts are the same in a replay, whatever was painted when.
+        self._health = ((0, 0), {})
         self._watch.step(self.snapshot(now))
 
     @property
@@ -75,6 +86,17 @@ class Pictures:
             if word:
                 self._composites[decision.mode][s] = self._composite(decision, s)
                 self._decisions[decision.mode, s] = decision
+        self._changed(decision.transitions)
+
+    def _changed(self, new: tuple[Transition, ...]) -> None:
+        for transition in reversed(new):
+            self._all_transitions[transition.symbol].appendleft(transition)
+        wide = tuple(t for t in new if t.subject != "card")
+        if wide:
+            both = (*wide, *self._transitions)
+            # However many a step brings, rules look at all of them.
+            fresh = sum(t.ts == wide[0].ts for t in both)
+            self._transitions = both[: max(TRANSITIONS, fresh)]
 
     def snapshot(self, now: int, speed: float | None = None, progress: float | None = None,
                  finished: bool = False) -> Snapshot:  # fmt: skip
@@ -99,11 +121,16 @@ class Pictures:
             finished=finished,
             notices=tuple(self.notices),
             alerts=self._watch.alerts,
+            transitions=self._transitions,
         )
 
     def feeds(self, now: int) -> dict[str, FeedHealth]:
-        """Health of every feed."""
-        return {name: feed_health(self.pipeline, name, now) for name in self.pipeline.feeds}
+        """Health of every feed, looked at again after a second or what a connection did."""
+        key = (now // HEALTH_NS, self.pipeline.statuses)
+        if self._health[0] != key or not self._health[1]:
+            names = self.pipeline.feeds
+            self._health = key, {name: feed_health(self.pipeline, name, now) for name in names}
+        return self._health[1]
 
     def _symbol(self, symbol: str, group: str, place: int, listed: Listed | None,
                 now: int) -> SymbolState:  # fmt: skip
@@ -225,6 +252,7 @@ class Pictures:
             bids=tuple(sorted(book.bids.items(), reverse=True)[:200]) if book and whole else (),
             asks=tuple(sorted(book.asks.items())[:200]) if book and whole else (),
             notes=() if whole or "book" not in parts else ("book: not synchronised",),
+            transitions=tuple(self._all_transitions[symbol]) if "transitions" in parts else (),
         )
 
     def _bars(self, place: int) -> tuple[Bar, ...]:

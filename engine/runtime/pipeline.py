@@ -3,12 +3,12 @@
 Step k looks at k x 10 s and runs before the first frame received at or after k x 10 s + 0.25 s.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 import msgspec
 
 from engine.cards.card import registry
-from engine.clock import NS
+from engine.clock import NS, finish
 from engine.config import Config
 from engine.decision.decide import STEP_NS, Decider, Decision
 from engine.decision.normalise import Normaliser
@@ -55,7 +55,7 @@ class Pipeline:
         releases = [round(at.timestamp()) * NS for at in config.calendar.releases]
         self.market = Market(self.symbols, config.market.reference_venue, releases)
         self.decider = Decider(config, registry(), self._fed())
-        self.steps = 0
+        self.steps = self.statuses = 0
         self.step_ts = 0
         self.first_step = 0
         self.warmed = False
@@ -134,6 +134,7 @@ class Pipeline:
         """A change of transport: which stream, what happened; after the steps due before it."""
         if status.recv is not None:
             self.run_until(status.recv)
+        self.statuses += 1
         if status.state == "warmed":
             self.decider.normaliser.past = self._prepared
             self._prepared = None
@@ -171,6 +172,10 @@ class Pipeline:
         After a silence of over an hour, the night between two recordings, the steps in it are
         left out: with nothing heard they could decide nothing.
         """
+        finish(self.running(now))
+
+    def running(self, now: int) -> Generator[None, None, None]:
+        """The same in slices of some milliseconds; nothing may be brought in between."""
         upcoming = (now - GRACE_NS) // STEP_NS * STEP_NS + STEP_NS
         if not self._next_step:
             self._next_step = self.first_step = upcoming
@@ -178,23 +183,25 @@ class Pipeline:
             self._next_step = upcoming
         while now >= self._next_step + GRACE_NS:
             step, self._next_step = self._next_step, self._next_step + STEP_NS
-            self._step(step)
+            yield from self._step(step)
 
     @property
     def next_due(self) -> int:
         """When the next step is due, in ns of the engine's clock; 0 before the first frame."""
         return self._next_step + GRACE_NS if self._next_step else 0
 
-    def _step(self, now: int) -> None:
+    def _step(self, now: int) -> Generator[None, None, None]:
         self.decider.feed(self._fed())
-        view = self.market.view(now)
-        decisions = self.decider.step(view, ages(self.market, now))
+        view = yield from self.market.look(now)
+        decisions = yield from self.decider.steps(view, ages(self.market, now))
+        yield
         self.steps += 1
         self.step_ts = now
         for name, tally in self.tallies.items():
             self._look_at(name, tally, now)
         if self._on_step is not None:
             self._on_step(now, decisions)
+        yield
         for look in self.after_step:
             look(now)
 

@@ -22,6 +22,7 @@ from engine.store.records import (
     CardFact,
     Catalogue,
     DecisionRecord,
+    Flags,
     HealthRecord,
     Meta,
     StepRecord,
@@ -41,6 +42,9 @@ def catalogue(config: Config, pipeline: Pipeline) -> Catalogue:
         "categories": msgspec.to_builtins(config.categories),
         "class_priors": config.class_priors,
     }
+    own = decider.weights[MODES[0]].own
+    assert own is not None
+    exists = [decider.lanes.exists[lanes].any(axis=0) for lanes in decider.lanes.slices]
     return Catalogue(
         symbols=pipeline.symbols,
         groups=tuple(i.group for i in config.instruments),
@@ -49,8 +53,9 @@ def catalogue(config: Config, pipeline: Pipeline) -> Catalogue:
         categories=tuple(c.id for c in CATEGORIES),
         cards=tuple(
             CardFact(id=c.id, category=c.category, prior=c.prior, scope=c.scope, role=c.role,
-                     level=c.level)
-            for c in decider.cards
+                     level=c.level, own=bool(own[n]),
+                     modes=tuple(m for m, there in zip(MODES, exists, strict=True) if there[n]))
+            for n, c in enumerate(decider.cards)
         ),
         facts=facts,
         weights=np.array([[c.prior for c in decider.cards] for _ in MODES]),
@@ -72,6 +77,7 @@ class Archive:
         self._pipeline = pictures.pipeline
         self._mode_of_data = pictures.mode_of_data
         self._history: History | None = None
+        self._have: Flags | None = None
         self._minute = 0
         self._alert = 0
         self._pipeline.after_step.append(self._alerted)
@@ -80,6 +86,7 @@ class Archive:
         """Raises StoreError, or Locked when another process writes the database."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         meta = Meta(mode_of_data=self._mode_of_data, program=VERSION, opened=self._opened)
+        self._have = self._pipeline.decider.can_have
         self._history = await History.open(
             self.path, meta, catalogue(self._config, self._pipeline), self._config.store
         )
@@ -103,6 +110,10 @@ class Archive:
         """Take down a step."""
         if self._history is None:
             return
+        if self._pipeline.decider.can_have is not self._have:
+            # A venue's catalogue came in and changed which cards a symbol can have.
+            self._have = self._pipeline.decider.can_have
+            self._history.describe(catalogue(self._config, self._pipeline))
         readings = self._pipeline.decider.readings
         bars, health = self._minutely(now)
         self._history.put(
@@ -111,6 +122,7 @@ class Archive:
                 decisions=tuple(_decision(d) for d in decisions),
                 bars=bars,
                 health=health,
+                transitions=tuple(t for d in decisions for t in d.transitions),
             )
         )
 

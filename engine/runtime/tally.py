@@ -83,12 +83,13 @@ class FeedTally:
     """What the pipeline counts of one feed.
 
     `kinds` by the type of event; `asked` by the url of a repeated request; `streams` are the
-    channels that are expected, each with its symbols.
+    channels that are expected, each with its symbols. `history`: requests for it that are done,
+    and all of them; None before they are known.
     """
 
     __slots__ = ("_dark", "_lag_from", "_lags", "_offset", "_seen", "_taken", "asked", "blind_ns",
-                 "bytes", "bytes_rate", "dropped", "events", "frames", "kinds", "last", "rate",
-                 "reconnects", "samples", "streams")  # fmt: skip
+                 "bytes", "bytes_rate", "dropped", "events", "frames", "history", "kinds", "last",
+                 "rate", "reconnects", "samples", "streams")  # fmt: skip
 
     def __init__(self, feed: Feed | None = None) -> None:
         self.frames = self.bytes = self.events = self.last = 0
@@ -97,6 +98,7 @@ class FeedTally:
         self.kinds: dict[type[Event], Kind] = {}
         self.asked: dict[str, Asked] = {}
         self.streams: dict[str, tuple[str, ...]] = {}
+        self.history: tuple[int, int] | None = None
         self.dropped: Counter[str] = Counter()
         self.samples: deque[tuple[str, str]] = deque(maxlen=SAMPLES)
         self._seen = (0, 0, 0)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine.snapshot import Alert
+from engine.snapshot import Alert, Transition
 from engine.store import codec
 from engine.store.errors import StoreError
 from engine.store.names import read_version
@@ -22,9 +22,11 @@ from engine.store.records import (
     Meta,
     StoredDecision,
     Version,
+    Whole,
 )
 from engine.store.schema import MIGRATIONS, check, connect_readonly, read_meta
 from engine.store.scores import Matrix, Series
+from engine.store.turns import read_transitions
 
 _COMPOSITE = """SELECT ts, bias, conviction, d.name, s.name, agreement, agreement_by_window,
     coverage, available, total, version FROM composites
@@ -103,12 +105,14 @@ class Reader:
             ).fetchone()
             return None if row[0] is None else int(row[0])
 
-    def composites(self, symbol: str, mode: str, start: int, end: int) -> list[CompositeRow]:
-        """The decisions of a symbol in a mode, oldest first."""
+    def composites(
+        self, symbol: str, mode: str, start: int, end: int, limit: int = -1
+    ) -> list[CompositeRow]:
+        """The decisions of a symbol in a mode, oldest first; all, or the first `limit`."""
         with self._snapshot():
             rows = self._connection.execute(
-                f"{_COMPOSITE} ts >= ? AND ts < ? ORDER BY ts",
-                (self._id("symbols", symbol), self._id("modes", mode), start, end),
+                f"{_COMPOSITE} ts >= ? AND ts < ? ORDER BY ts LIMIT ?",
+                (self._id("symbols", symbol), self._id("modes", mode), start, end, limit),
             ).fetchall()
             return [self._composite(row, mode) for row in rows]
 
@@ -129,6 +133,45 @@ class Reader:
                 (self._id("symbols", symbol), self._id("modes", mode), ts),
             ).fetchone()
             return None if row is None else self._decision(symbol, mode, row)
+
+    def composite(self, symbol: str, mode: str, ts: int) -> CompositeRow | None:
+        """The newest decision at or before `ts` without its readings, None where there is none."""
+        with self._snapshot():
+            row = self._connection.execute(
+                f"{_COMPOSITE} ts <= ? ORDER BY ts DESC LIMIT 1",
+                (self._id("symbols", symbol), self._id("modes", mode), ts),
+            ).fetchone()
+            return None if row is None else self._composite(row, mode)
+
+    def instants(self, mode: str, start: int, end: int, limit: int) -> list[int]:
+        """The first `limit` instants of the mode's decisions whose readings are kept."""
+        rows = self._connection.execute(
+            "SELECT ts FROM readings WHERE mode = ? AND ts >= ? AND ts < ? ORDER BY ts LIMIT ?",
+            (self._id("modes", mode), start, end, limit),
+        )
+        return [ts for (ts,) in rows]
+
+    def whole(self, mode: str, ts: int) -> Whole | None:
+        """The readings of all symbols at a decision's instant; None where they are not kept."""
+        with self._snapshot():
+            row = self._connection.execute(
+                "SELECT version, lines, data FROM readings WHERE mode = ? AND ts = ?",
+                (self._id("modes", mode), ts),
+            ).fetchone()
+            scores = None if row is None else self._matrix.whole(mode, ts, row[0])
+            if scores is None:
+                return None
+            version = self.version(row[0])
+            names = msgspec.json.decode(row[1], type=list[str])
+            _, cards, symbols = version.catalogue.shape
+            try:
+                parts = codec.unpack_readings(row[2], cards, symbols, len(names))
+            except codec.CodecError:
+                self._matrix.damaged += 1
+                return None
+            confidence, conflicted, beta, lines = parts
+            by_name = dict(zip(names, lines, strict=True))
+            return Whole(ts, mode, version, scores, confidence, conflicted, beta, by_name)
 
     def bars(self, symbol: str, start: int, end: int) -> BarSeries:
         """One-minute bars; taker flow is NaN where it was not known."""
@@ -158,6 +201,13 @@ class Reader:
         """
         rows = self._connection.execute(_ALERTS, (after, last)).fetchall()
         return [(id, Alert(*fields)) for id, *fields in reversed(rows)]
+
+    def transitions(
+        self, symbol: str, start: int, end: int, mode: str | None = None, subject: str | None = None
+    ) -> list[Transition]:
+        """What changed for a symbol, oldest first; of one mode and kind of subject where given."""
+        with self._snapshot():
+            return read_transitions(self._connection, symbol, start, end, mode, subject)
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:

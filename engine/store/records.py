@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from engine.snapshot import Alert, ModeOfData
+from engine.snapshot import Alert, ModeOfData, Transition
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.int8]
@@ -22,7 +22,11 @@ NONE = -128
 
 
 class CardFact(Struct, frozen=True):
-    """What rebuilding a bias needs to know of a card."""
+    """What rebuilding a bias needs to know of a card.
+
+    `own`: it says something of the symbol itself. `modes`: those that have a window it exists in.
+    Both are None in a history written before they were kept.
+    """
 
     id: str
     category: str
@@ -30,6 +34,8 @@ class CardFact(Struct, frozen=True):
     scope: str = "symbol"
     role: str = "direction"
     level: bool = False
+    own: bool | None = None
+    modes: tuple[str, ...] | None = None
 
 
 class Catalogue(Struct, frozen=True, eq=False):
@@ -122,6 +128,7 @@ class Batch(Struct, frozen=True, eq=False):
     bars: tuple[BarRecord, ...] = ()
     health: tuple[HealthRecord, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    transitions: tuple[Transition, ...] = ()
 
     @property
     def ts(self) -> int:
@@ -129,7 +136,7 @@ class Batch(Struct, frozen=True, eq=False):
         if self.step is not None:
             return self.step.ts
         times = [d.ts for d in self.decisions] + [h.ts for h in self.health]
-        times += [a.ts for a in self.alerts]
+        times += [a.ts for a in self.alerts] + [t.ts for t in self.transitions]
         return max(times + [b.ts for b in self.bars], default=0)
 
 
@@ -196,6 +203,22 @@ class StoredDecision(Struct, frozen=True, eq=False):
     conflicted: Flags | None
     beta: int | None
     lines: dict[str, float]
+
+
+class Whole(Struct, frozen=True, eq=False):
+    """The readings of one decision over all symbols: scores, confidence, conflicted (C, S).
+
+    `beta` (S,) in 127ths; `lines` (S,) by name, in units of S.
+    """
+
+    ts: int
+    mode: str
+    version: Version
+    scores: Bytes
+    confidence: Bytes
+    conflicted: Flags
+    beta: NDArray[np.int16]
+    lines: dict[str, Floats]
 
 
 class BarSeries(Struct, frozen=True, eq=False):

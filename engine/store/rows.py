@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from engine.snapshot import Alert
+from engine.snapshot import Alert, Transition
 from engine.store import codec
 from engine.store.names import Groups
 from engine.store.records import (
@@ -22,6 +22,8 @@ from engine.store.records import (
 )
 
 Row = tuple[Any, ...]
+# Subjects of transitions, each at its level.
+LEVELS = ("composite", "category", "card")
 
 
 class Rows(Struct):
@@ -33,6 +35,7 @@ class Rows(Struct):
     bars: list[Row] = []
     feed_health: list[Row] = []
     alerts: list[Row] = []
+    transitions: list[Row] = []
 
     def inserts(self) -> list[tuple[str, list[Row]]]:
         """Statements with their rows; the same instant written again replaces itself."""
@@ -52,6 +55,7 @@ _INSERT = {
     "bars": _insert("bars", 9),
     "feed_health": _insert("feed_health", 9),
     "alerts": _insert("alerts", 8, "(ts, number, rule, severity, symbol, mode, feed, text)"),
+    "transitions": _insert("transitions", 10),
 }
 
 
@@ -60,7 +64,8 @@ def labels(batch: Batch) -> set[str]:
     of_decisions = chain.from_iterable((*d.decision, *d.state) for d in batch.decisions)
     of_health = chain.from_iterable((h.feed, h.state) for h in batch.health)
     of_alerts = chain.from_iterable((a.rule, a.severity, a.feed) for a in batch.alerts)
-    return {*of_decisions, *of_health, *filter(None, of_alerts)}
+    of_transitions = chain.from_iterable((t.id, t.kind) for t in batch.transitions)
+    return {*of_decisions, *of_health, *filter(None, of_alerts), *of_transitions}
 
 
 def encode(batch: Batch, catalogue: Catalogue, version: int, ids: Groups) -> Rows:
@@ -78,6 +83,7 @@ def encode(batch: Batch, catalogue: Catalogue, version: int, ids: Groups) -> Row
         rows.bars += _bars(bar, symbols)
     rows.feed_health = [_health(h, ids["labels"]) for h in batch.health]
     rows.alerts = [_alert(a, ids) for a in batch.alerts]
+    rows.transitions = [_transition(t, ids) for t in batch.transitions]
     return rows
 
 
@@ -168,6 +174,14 @@ def _alert(alert: Alert, ids: Groups) -> Row:
         None if alert.symbol is None else ids["symbols"][alert.symbol],
         None if alert.mode is None else ids["modes"][alert.mode],
         None if alert.feed is None else labels[alert.feed], alert.text,
+    )  # fmt: skip
+
+
+def _transition(t: Transition, ids: Groups) -> Row:
+    labels = ids["labels"]
+    return (
+        ids["symbols"][t.symbol], LEVELS.index(t.subject), t.ts, ids["modes"][t.mode],
+        labels[t.id], labels[t.kind], t.side, t.price, t.before, t.after,
     )  # fmt: skip
 
 

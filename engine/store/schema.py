@@ -70,6 +70,22 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             symbol INTEGER REFERENCES symbols, mode INTEGER REFERENCES modes,
             feed INTEGER REFERENCES labels, text TEXT NOT NULL, UNIQUE (ts, number))""",
     ),
+    (
+        # answers of venues about what is wholly past, zstd; a rowid table for the size of bodies
+        """CREATE TABLE answers (
+            id INTEGER PRIMARY KEY, feed TEXT NOT NULL, asked TEXT NOT NULL,
+            final INTEGER NOT NULL, asked_at INTEGER NOT NULL, body BLOB NOT NULL,
+            UNIQUE (feed, asked))""",
+    ),
+    (
+        # level: 0 composite, 1 category, 2 card; the composite of the same instant has the context
+        """CREATE TABLE transitions (
+            symbol INTEGER NOT NULL REFERENCES symbols, level INTEGER NOT NULL,
+            ts INTEGER NOT NULL, mode INTEGER NOT NULL REFERENCES modes,
+            subject INTEGER NOT NULL REFERENCES labels, kind INTEGER NOT NULL REFERENCES labels,
+            side INTEGER NOT NULL, price REAL, before REAL NOT NULL, after REAL NOT NULL,
+            PRIMARY KEY (symbol, level, ts, mode, subject, kind)) WITHOUT ROWID""",
+    ),
 )
 
 

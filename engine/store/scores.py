@@ -21,6 +21,8 @@ class Matrix:
         self._connection = connection
         self._version = version
         self._places: dict[int, tuple[dict[str, int], dict[str, int], dict[str, int]]] = {}
+        # The chunk read last, as steps come one after the other: its key, times, (T, M, C, S).
+        self._chunk: tuple[tuple[int, int, int], NDArray[np.int64], Bytes] | None = None
 
     def series(self, symbol: tuple[int, str], mode: str, card: str, start: int, end: int) -> Series:
         """One card's scores, start <= ts < end, what was written last for an instant."""
@@ -47,6 +49,51 @@ class Matrix:
             if found is not None:
                 return found
         return None
+
+    def whole(self, mode: str, ts: int, version: int) -> Bytes | None:
+        """All cards of all symbols (C, S) of one step, made under that version."""
+        modes, cards, symbols = self._index(version)
+        if mode not in modes:
+            return None
+        row = self._connection.execute(
+            "SELECT data FROM score_steps WHERE ts = ? AND version = ?", (ts, version)
+        ).fetchone()
+        if row is not None:
+            shape = len(modes), len(cards), len(symbols)
+            matrix = np.frombuffer(row[0], np.int8).reshape(shape)
+            wanted: Bytes = matrix[modes[mode]]
+            return wanted
+        rows = self._connection.execute(
+            "SELECT id, first, last, steps, times FROM score_chunks WHERE version = ? "
+            "AND last >= ? AND last < ? AND first <= ? ORDER BY id DESC",
+            (version, ts, ts + CHUNK, ts),
+        )
+        for id, first, last, steps, times in rows.fetchall():
+            try:
+                found, block = self._block((id, first, last), version, steps, times)
+            except codec.CodecError:
+                self.damaged += 1
+                continue
+            if len(place := np.flatnonzero(found == ts)):
+                return np.ascontiguousarray(block[place[-1], modes[mode]])
+        return None
+
+    def _block(
+        self, key: tuple[int, int, int], version: int, steps: int, times: bytes
+    ) -> tuple[NDArray[np.int64], Bytes]:
+        """A chunk's times and steps (T, M, C, S); raises CodecError."""
+        if self._chunk is None or self._chunk[0] != key:
+            modes, cards, symbols = self._index(version)
+            block = np.full((steps, len(modes), len(cards), len(symbols)), -128, np.int8)
+            rows = self._connection.execute(
+                "SELECT s.name, data FROM score_series JOIN symbols s ON s.id = symbol "
+                "WHERE chunk = ?", (key[0],)
+            )  # fmt: skip
+            for name, data in rows:
+                series = codec.unpack_chunk(data, steps)
+                block[..., symbols[name]] = series.reshape(block.shape[:3])
+            self._chunk = key, codec.unpack_times(times), block
+        return self._chunk[1], self._chunk[2]
 
     def _closed(
         self, symbol: tuple[int, str], mode: str, card: str, start: int, end: int

@@ -11,7 +11,7 @@ from engine.clock import NS
 from engine.config import StoreConfig
 from engine.store import codec
 from engine.store.names import Names
-from engine.store.rows import Row
+from engine.store.rows import LEVELS, Row
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -121,6 +121,10 @@ class Upkeep:
         chores += [_oldest("readings", {"mode": mode}, cut["scores"]) for mode in modes]
         for symbol in symbols:
             chores.append(_oldest("bars", {"symbol": symbol}, cut["bars"]))
+            for level, subject in enumerate(LEVELS):
+                # Those of cards are as many, and say as little without them, as scores.
+                until = cut["scores" if subject == "card" else "decisions"]
+                chores.append(_oldest("transitions", {"symbol": symbol, "level": level}, until))
             for mode in modes:
                 key = {"symbol": symbol, "mode": mode}
                 chores.append(_oldest("composites", key, cut["decisions"]))

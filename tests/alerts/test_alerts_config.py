@@ -48,9 +48,9 @@ def test_desktop_in_yaml_s_words(said: str, meant: object, tmp_path: Path) -> No
          "alerts.rules[0].level: is -5; must be a price above 0"),
         ("rules: [{rule: state, level: 5}]",
          "alerts.rules[0].level: not for rule state, which takes states, seconds, symbols, modes"),
-        ("rules: [{rule: feed_down}, {rule: flip}]",
-         "alerts.rules[1].rule: is the text 'flip';"
-         " must be one of bias, feed_down, price, state"),
+        ("rules: [{rule: feed_down}, {rule: flap}]",
+         "alerts.rules[1].rule: is the text 'flap'; must be one of bias, conflict, deceleration,"
+         " exhaustion, feed_down, flip, price, state"),
         ("rules: [{rule: state, modes: [night]}]",
          "alerts.rules[0].modes[0]: is the text 'night'; must be one of day, scalp, swing"),
     ],

@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 import talib
 
 from engine.cards.card import CATEGORIES, Card
-from engine.clock import NS
+from engine.clock import NS, finish
 from engine.config import MODES
 from engine.config import load as configured
 from engine.decision.decide import Decider, Decision
@@ -37,6 +37,7 @@ TOGETHER = 300  # s, at whose multiples every mode decides
 WARM_MINUTES = 60.0
 DEAREST = 15
 BUDGET_MS = 20.0
+LONGEST = "longest slice of a step"
 PEER = "TA-Lib RSI, 126 lanes"
 Times = dict[str, list[float]]
 
@@ -65,10 +66,35 @@ def timed(times: Times, name: str, work: Callable[..., Any]) -> Callable[..., An
     return call
 
 
+def sliced(work: Generator[None, None, Any], note: Callable[[float], None]) -> Any:
+    """Every slice of the work, each noted in ms; yields as the work does."""
+    while True:
+        before = time.thread_time()
+        try:
+            next(work)
+        except StopIteration as done:
+            return done.value
+        finally:
+            note(1e3 * (time.thread_time() - before))
+        yield
+
+
+def summed(times: Times, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    """Work in slices, the milliseconds of all of them noted as one."""
+
+    def call(*what: Any) -> Any:
+        own: list[float] = []
+        found = yield from sliced(work(*what), own.append)
+        times[name].append(sum(own))
+        return found
+
+    return call
+
+
 def watch(decider: Decider, times: Times) -> None:
     """Note what the parts of the decider's steps take from now on."""
     decide, patched = decider._decide, vars(decider)
-    patched["_compute"] = timed(times, "first pass", decider._compute)
+    patched["_computing"] = summed(times, "first pass", decider._computing)
     vars(decider.second)["lanes"] = timed(times, "second pass", decider.second.lanes)
     modes = {mode: timed(times, f"decisions, {mode}", decide) for mode in MODES}
     patched["_decide"] = lambda mode, *what: modes[mode](mode, *what)
@@ -102,11 +128,17 @@ def steps(pipeline: Pipeline, rounds: int) -> tuple[Times, View, View]:
     first = kept(decider.second, "_first")
     decider.step(view, inputs)
     watch(decider, times)
-    look = timed(times, "view", pipeline.market.view)
+    look = summed(times, "view", pipeline.market.look)
     peer = timed(times, PEER, rsi)
-    step = timed(times, "whole step", lambda: decider.step(look(now), inputs))
+
+    def step() -> Generator[None, None, None]:
+        yield from decider.steps((yield from look(now)), inputs)
+
     for _ in range(rounds):
-        step()
+        slices: list[float] = []
+        finish(sliced(step(), slices.append))
+        times["whole step"].append(sum(slices))
+        times[LONGEST].append(max(slices))
         peer(np.nan_to_num(view.bars.close))
     return times, view, replace(view, first=first[0])
 
@@ -138,6 +170,7 @@ def print_parts(times: Times) -> None:
     both = [sum(x) for x in zip(times["first pass"], times["second pass"], strict=True)]
     rows = {name: times[name] for name in parts}
     rows |= {"both passes": both, "scores and the rest": rest, "whole step": whole}
+    rows |= {LONGEST: times[LONGEST]}
     print(f"{'ms':24}{'median':>9}{'p99':>9}{'x RSI':>8}")
     for name, values in (*rows.items(), (PEER, times[PEER])):
         middle, high = statistics.median(values), percentile(values, 0.99)

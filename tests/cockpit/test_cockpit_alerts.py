@@ -184,3 +184,22 @@ async def test_feeds_say_what_each_state_means(lab: ModuleType) -> None:
             await lab.settle(pilot)
             assert state in lab.screen_text(app)
         assert "not every stream is ready" in lab.screen_text(app)
+
+
+async def test_history_under_way_is_told_until_it_is_there(lab: ModuleType) -> None:
+    made = lab.full()
+    app = lab.cockpit(made)
+    async with app.run_test(size=(120, 40)) as pilot:
+        for histories, told in (((None, None), False), (((312, 504), (4, 4)), True),
+                                (((504, 504), (4, 4)), False)):  # fmt: skip
+            feeds = {
+                name: msgspec.structs.replace(lab.feed(), history=history)
+                for name, history in zip("xy", histories, strict=True)
+            }
+            app.source.snapshot = msgspec.structs.replace(made, feeds=feeds)
+            await lab.settle(pilot)
+            assert ("history 316/508" in lab.screen_text(app)) == told
+            await lab.settle(pilot, "f")
+            assert ("history 312/504" in lab.screen_text(app)) == told
+            assert "4/4" not in lab.screen_text(app)
+            await lab.settle(pilot, "escape")

@@ -178,6 +178,7 @@ def test_polls_and_backfill():
         (f"{REST}/get_funding_rate_history?instrument_name=BTC-PERPETUAL&{span}", "BTCUSDT"),
         (f"{REST}/get_funding_rate_history?instrument_name=SOL_USDC-PERPETUAL&{span}", "SOLUSDT"),
     ]
+    assert {r.final for r in requests} == {end * 1_000_000 + 300 * NS}
     assert feed(backfill=False).backfill(NOW, ["BTCUSDT"]) == []
     assert made.top_up(0, NOW, ["BTCUSDT"]) == []
 

@@ -1,5 +1,7 @@
 """What Gate's USDT futures send, as events; what the feed asks for."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 
@@ -315,9 +317,13 @@ def test_requests():
     assert asked[0].url == f"{REST}/funding_rate?contract=BTC_USDT&limit=100"
     pages = [r.url for r in asked if r.symbol == "BTCUSDT" and "from=" in r.url]
     since = [int(url.split("from=")[1].split("&")[0]) for url in pages]
-    assert since == sorted(since, reverse=True)
-    assert {b - a for a, b in zip(since[1:], since, strict=False)} == {100 * 3600}
-    assert since[-1] <= NOW // 10**9 - 30 * 86400
+    limits = [int(url.split("limit=")[1]) for url in pages]
+    hour = NOW // 10**9 // 3600 * 3600
+    assert (since[0], limits[0], since[-1]) == (hour - 360_000, 100, hour - 30 * 86400)
+    for (newer, _), (older, limit) in pairwise(zip(since, limits, strict=True)):
+        assert newer <= older + limit * 3600, "no hole"
+        assert limit <= 100
+    assert sum(limits) < 820
     first = [r.purpose.endswith(" first") for r in asked]
     assert first == [True] * 4 + [False] * (len(asked) - 4)
     assert feed(backfill=False).backfill(NOW, ["BTCUSDT"]) == []

@@ -167,7 +167,9 @@ class Model:
         at = bisect_left(self._sorted[name], cell)
         if not at:
             return None
-        return max(self.cells[name, self._sorted[name][at - 1]], key=lambda p: (p.ts, p.order)).price
+        return max(
+            self.cells[name, self._sorted[name][at - 1]], key=lambda p: (p.ts, p.order)
+        ).price
 
     @cached_property
     def _sorted(self) -> dict[str, list[int]]:

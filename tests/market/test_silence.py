@@ -2,6 +2,7 @@
 
 import time
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -161,7 +162,7 @@ def test_short_windows_need_all_of_their_span_longer_ones_half(window: str, shar
         amount = min(max(share * span - at, 0), ring)
         history.add_flow(end - (span - at) * NS, flow * amount, {})
         history.add_live(end - (span - at) * NS, live * amount)
-    _, spans = history.cells(end, (WINDOWS[W[window]],))
+    spans = history.spans(end, (WINDOWS[W[window]],))
     for field in ("close", "buy", "buys", "big_buy", "spread", "ofi"):
         assert np.isnan(getattr(spans, field)[0, -1, 0]) != known, field
     assert spans.covered[0, -1, 0] == pytest.approx(share, abs=0.01)
@@ -179,3 +180,18 @@ def test_candles_cover_a_window_before_the_tape_does(make) -> None:
         assert np.isnan(view.footprint.buy[W[name], :, 0]).all()
     assert view.spans.buy[W["5m"], -2, 0] == pytest.approx(5 * 600, abs=0.01)
     assert isinstance(market.candles, Candles)
+
+
+def test_past_trades_at_a_subscription_tell_that_the_stream_lives_and_nothing_else(make) -> None:
+    market = Market(["BTCUSDT"])
+    market.roll(make.at(0))
+    market.apply(msgspec.structs.replace(make.trade(1.0), history=True))
+    listed = market.listed["binance", "BTCUSDT"]
+    assert listed.recv["trades"] == make.at(1.0)
+    assert not listed.live
+    assert listed.last is None
+    assert listed.prints == 0
+    market.apply(make.trade(5.0))
+    market.apply(msgspec.structs.replace(make.trade(9.0), history=True))
+    assert listed.recv["trades"] == make.at(5.0)
+    assert listed.prints == 1

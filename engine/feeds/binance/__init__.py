@@ -8,12 +8,14 @@ largest one per symbol and second.
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.clock import NS
 from engine.config import FeedConfig
 from engine.feeds.binance import wire
 from engine.feeds.binance.decode import Decoder
 from engine.feeds.feed import Connection, DecodeError, Poll, Request
+from engine.feeds.pages import Stretch, stretches
 from engine.feeds.parse import MS
 from engine.feeds.wanted import wanted_streams, wanted_urls
 from engine.instruments import Instrument, parse_name, venue_name
@@ -21,6 +23,7 @@ from engine.instruments import Instrument, parse_name, venue_name
 CHUNK = 50
 PAGE = 499  # the most rows for weight 2
 GRACE = 2 * NS  # a candle is asked for once it is surely closed
+SETTLING = 60 * NS  # until it surely stays as it is
 MINUTES_BACK = 8 * 24 * 60
 HOURS_BACK = 180 * 24
 _ROUTES = {
@@ -113,37 +116,47 @@ class Binance(Decoder):
     def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
         """Funding intervals, the last 499 min, 180 d of hours, then 8 d of minutes.
 
-        What a first bias needs has a purpose that ends with `first`.
+        What a first bias needs has a purpose that ends with `first`. Pages that are full now are
+        the same at any start; the last 499 min overlap the newest of those.
         """
         if not self._backfill:
             return []
         funding = self._get("fundingInfo", 1, "funding first")
-        newest = self._pages(now, 60, PAGE, symbols, "bars first")
-        hours = self._pages(now, 3600, HOURS_BACK, symbols, "bars first")
-        minutes = self._pages(now, 60, MINUTES_BACK, symbols, "bars")
-        return [funding, *newest, *hours, *minutes[len(newest) :]]
+        minute, hour = ((now - GRACE) // (seconds * NS) for seconds in (60, 3600))
+        newest = self._candles(60, (minute - PAGE, minute), symbols, "bars first")
+        hours, minutes = [], []
+        for span in stretches(hour - HOURS_BACK, hour, PAGE, PAGE):
+            back = HOURS_BACK if span[1] % PAGE == 0 else 0
+            hours += self._candles(3600, span, symbols, "bars first", back)
+        for span in stretches(minute - MINUTES_BACK, minute // PAGE * PAGE, PAGE, PAGE):
+            minutes += self._candles(60, span, symbols, "bars", MINUTES_BACK)
+        return [funding, *newest, *hours, *minutes]
 
     def top_up(self, since: int, now: int, symbols: Sequence[str]) -> list[Request]:
-        """The closed minutes from the one `since` falls in."""
-        last = (now - GRACE) // (60 * NS)
-        return self._pages(now, 60, max(0, last - since // (60 * NS)), symbols, "bars")
+        """The minutes from the one `since` falls in that have ended by `now`."""
+        span = since // (60 * NS), now // (60 * NS)
+        return [
+            request
+            for piece in stretches(*span, PAGE, 1)
+            for request in self._candles(60, piece, symbols, "bars")
+        ]
 
-    def _pages(
-        self, now: int, interval: int, rows: int, symbols: Sequence[str], purpose: str
+    def _candles(
+        self, interval: int, span: Stretch, symbols: Sequence[str], purpose: str, back: int = 0
     ) -> list[Request]:
-        """The last `rows` closed candles in pages, newest page of every symbol first."""
-        step = interval * NS
-        end = (now - GRACE) // step
-        name = "1m" if interval == 60 else "1h"
+        """One page of every symbol; of a history of `back` rows where it is final."""
+        (first, end), step = span, interval * NS
+        count, name = end - first, "1m" if interval == 60 else "1h"
+        times = {"startTime": first * step // MS, "endTime": end * step // MS - 1}
         out = []
-        for newest in range(0, rows, PAGE):
-            count = min(PAGE, rows - newest)
-            first, last = end - newest - count, end - newest
-            span = {"startTime": first * step // MS, "endTime": last * step // MS - 1}
-            out += [
-                self._get("klines", _weight(count), purpose, s, interval=name, limit=count, **span)
-                for s in symbols
-            ]
+        for s in symbols:
+            request = self._get(
+                "klines", _weight(count), purpose, s, interval=name, limit=count, **times
+            )
+            if back:
+                page = f"{s} {name} until {end} of {back}"
+                request = replace(request, final=end * step + SETTLING, page=page)
+            out.append(request)
         return out
 
     def _get(

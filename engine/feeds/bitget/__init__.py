@@ -135,7 +135,8 @@ class Bitget(Decoder):
     def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
         """Settlements of a month or so and hourly ratios, each path at most every other request.
 
-        The venue answers one request a second to the path of the ratios.
+        The venue answers one request a second to the path of the ratios, so a first bias does not
+        wait for them. Neither path takes a stretch of time.
         """
         if not self._backfill:
             return []
@@ -145,12 +146,12 @@ class Bitget(Decoder):
             for request in (
                 self._get(
                     "v3/market/history-fund-rate",
-                    "funding first",
+                    "funding",
                     symbol,
                     category="USDT-FUTURES",
                     limit=100,
                 ),
-                self._ratio(symbol, "1h", "ratio first"),
+                self._ratio(symbol, "1h", "ratio"),
             )
         ]
 

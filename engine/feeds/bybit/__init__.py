@@ -5,14 +5,17 @@ subscribing that one again.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.config import FeedConfig
 from engine.feeds.bybit import wire
 from engine.feeds.bybit.answers import rows_of
 from engine.feeds.bybit.decode import Decoder
 from engine.feeds.feed import Connection, DecodeError, Poll, Request
+from engine.feeds.pages import Stretch, stretches
 from engine.feeds.parse import MS, UNUSABLE, convert
 from engine.feeds.wanted import wanted_polls, wanted_streams, wanted_urls
 from engine.instruments import Instrument
@@ -27,10 +30,26 @@ _TOPICS = {
     "ticker": "tickers",
     "liquidation": "allLiquidation",
 }
-# Which REST history there is: path, the key of its period, rows a page.
+SETTLING = 900_000  # ms until the last row of a past hour is surely there
+
+
+class _History(NamedTuple):
+    """Which REST history there is: path, the key of its period, rows a page, and its hours.
+
+    Hours are asked for up to a multiple of `slot`, as far as the newest page of 5 minutes reaches
+    back, and cut at multiples of `cut`.
+    """
+
+    path: str
+    key: str
+    rows: int
+    slot: int
+    cut: int
+
+
 _HISTORY = {
-    "ratio": ("account-ratio", "period", 500),
-    "oi": ("open-interest", "intervalTime", 200),
+    "ratio": _History("account-ratio", "period", 500, 36, 240),
+    "oi": _History("open-interest", "intervalTime", 200, 16, 200),
 }
 # Names in lots, for as long as no catalogue has told them.
 _LOTS = {
@@ -133,7 +152,7 @@ class Bybit(Decoder):
     def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
         """30 days of funding, account ratios and open interest, the newest first.
 
-        The newest page is of 5 min, those before it of 1 h.
+        The newest page is of 5 min, those of 1 h are wholly past.
         """
         if not self._backfill:
             return []
@@ -143,11 +162,17 @@ class Bybit(Decoder):
             self._get("funding/history", "funding", s, category="linear", endTime=end, limit=200)
             for s in symbols
         ]
-        spans = [
-            (purpose, span) for purpose in _HISTORY for span in _spans(end, _HISTORY[purpose][2])
-        ]
-        for purpose, span in sorted(spans, key=lambda pair: -pair[1][2]):
+        for purpose, history in _HISTORY.items():
+            span = "5min", end - history.rows * MINUTES_5 + 1, end
             out += [self._history(purpose, symbol, span) for symbol in symbols]
+        hour = end // HOUR
+        pages = [
+            (piece, purpose)
+            for purpose, h in _HISTORY.items()
+            for piece in stretches(hour - DAYS_BACK * 24, hour // h.slot * h.slot, h.rows, h.cut)
+        ]
+        for piece, purpose in sorted(pages, key=lambda page: -page[0][1]):
+            out += [self._hourly(purpose, symbol, piece) for symbol in symbols]
         return out
 
     def top_up(self, since: int, now: int, symbols: Sequence[str]) -> list[Request]:
@@ -162,16 +187,22 @@ class Bybit(Decoder):
     def _topic(self, channel: str, symbol: str) -> str:
         return f"{_TOPICS[channel]}.{self._venue_name(symbol)}"
 
+    def _hourly(self, purpose: str, symbol: str, piece: Stretch) -> Request:
+        first, end = piece
+        request = self._history(purpose, symbol, ("1h", first * HOUR, end * HOUR - 1))
+        page = f"{symbol} 1h until {end} of {DAYS_BACK * 24}"
+        return replace(request, final=(end * HOUR + SETTLING) * MS, page=page)
+
     def _history(self, purpose: str, symbol: str, span: tuple[str, int, int]) -> Request:
-        path, key, rows = _HISTORY[purpose]
+        history = _HISTORY[purpose]
         period, start, end = span
         query: dict[str, int | str] = {
-            key: period,
+            history.key: period,
             "startTime": start,
             "endTime": end,
-            "limit": rows,
+            "limit": history.rows,
         }
-        return self._get(path, purpose, symbol, category="linear", **query)
+        return self._get(history.path, purpose, symbol, category="linear", **query)
 
     def _get(self, path: str, purpose: str, symbol: str, **query: int | str) -> Request:
         url = self._url(path, **{"symbol": self._venue_name(symbol), **query})
@@ -180,17 +211,6 @@ class Bybit(Decoder):
     def _url(self, path: str, **query: int | str) -> str:
         text = "&".join(f"{key}={value}" for key, value in query.items())
         return f"{self._urls['rest']}/v5/market/{path}?{text}"
-
-
-def _spans(now: int, rows: int) -> list[tuple[str, int, int]]:
-    """(period, first ms, last ms) of pages of history, newest first, without overlap."""
-    oldest, end = now - DAYS_BACK * 24 * HOUR, now - rows * MINUTES_5
-    out = [("5min", end + 1, now)]
-    while end > oldest:
-        start = max(oldest, end - rows * HOUR)
-        out.append(("1h", start + 1, end))
-        end = start
-    return out
 
 
 def _command(op: str, topics: list[str]) -> str:

@@ -9,6 +9,7 @@ unsubscribing brings no new book.
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.clock import NS
 from engine.config import FeedConfig
@@ -23,6 +24,7 @@ CHUNK = 250  # channels a call; the venue takes 500
 HEARTBEAT = 15
 DAYS_BACK = 30  # hourly rows; the venue gives 744 at once
 HOUR = 3600 * NS
+SETTLING = 300 * NS  # until the row of a past hour is surely there
 HEAL_ID = 1000
 TEST_ID = 9999
 _CHANNELS = {"depth": "book", "trade": "trades", "ticker": "ticker"}
@@ -149,7 +151,7 @@ class Deribit(Decoder):
         ]
 
     def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
-        """30 days of hours: the volatility index, then funding."""
+        """30 days of hours: the volatility index, then funding; the same within an hour."""
         if not self._backfill:
             return []
         end = now // HOUR * HOUR
@@ -178,7 +180,7 @@ class Deribit(Decoder):
             for symbol in symbols
             if symbol in there
         ]
-        return [*volatility, *funding]
+        return [replace(r, final=end + SETTLING) for r in (*volatility, *funding)]
 
     def top_up(self, since: int, now: int, symbols: Sequence[str]) -> list[Request]:
         return []

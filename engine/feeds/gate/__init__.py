@@ -8,12 +8,14 @@ documentation (futures WebSocket v4, REST v4).
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.clock import NS
 from engine.config import FeedConfig
 from engine.feeds.feed import Connection, Context, DecodeError, Poll, Request
 from engine.feeds.gate import wire
 from engine.feeds.gate.decode import CALLS, Decoder
+from engine.feeds.pages import Stretch, stretches
 from engine.feeds.parse import UNUSABLE
 from engine.feeds.wanted import wanted_polls, wanted_streams, wanted_urls
 from engine.instruments import Instrument
@@ -23,6 +25,7 @@ DEPTH = 400  # levels, every 100 ms
 HOURS_BACK = 30 * 24
 PAGE = 100
 SETTLEMENTS = 100
+SETTLING = 900 * NS  # until the last row of a past hour is surely there
 _CHANNELS = {
     "depth": "futures.obu",
     "quote": "futures.book_ticker",
@@ -144,7 +147,10 @@ class Gate(Decoder):
         ]
 
     def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
-        """Settlements, then 30 d of hourly ratios and open interest, newest page first."""
+        """Settlements, then 30 d of hourly ratios and open interest, newest page first.
+
+        Behind the newest, which ends now, pages are the same at any start.
+        """
         if not self._backfill:
             return []
         present = self._present(symbols)
@@ -153,12 +159,21 @@ class Gate(Decoder):
             for symbol in present
         ]
         hour = now // (3600 * NS)
-        for page in range(PAGE, HOURS_BACK + PAGE, PAGE):
-            purpose = "ratio first" if page == PAGE else "ratio"
-            since = (hour - page) * 3600
-            span: dict[str, int | str] = {"interval": "1h", "from": since, "limit": PAGE}
-            out += [self._get("contract_stats", purpose, s, **span) for s in present]
+        out += [self._hourly("ratio first", symbol, (hour - PAGE, hour)) for symbol in present]
+        for span in stretches(hour - HOURS_BACK, hour // PAGE * PAGE, PAGE, PAGE):
+            page = f"until {span[1]} of {HOURS_BACK}"
+            final = span[1] * 3600 * NS + SETTLING
+            out += [
+                replace(self._hourly("ratio", s, span), final=final, page=f"{s} {page}")
+                for s in present
+            ]
         return out
+
+    def _hourly(self, purpose: str, symbol: str, span: Stretch) -> Request:
+        """Hours of positioning."""
+        first, end = span
+        query: dict[str, int | str] = {"from": first * 3600, "limit": end - first}
+        return self._get("contract_stats", purpose, symbol, interval="1h", **query)
 
     def top_up(self, since: int, now: int, symbols: Sequence[str]) -> list[Request]:
         return []

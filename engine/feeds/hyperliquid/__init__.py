@@ -10,17 +10,22 @@ liquidations and ratios are not published. An unknown coin closes the whole sock
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
+from engine.clock import NS
 from engine.config import FeedConfig
 from engine.feeds.feed import Connection, DecodeError, Poll, Request
 from engine.feeds.hyperliquid import wire
 from engine.feeds.hyperliquid.decode import COIN, HOUR, Decoder, as_symbol
+from engine.feeds.pages import Stretch, stretches
 from engine.feeds.parse import MS, UNUSABLE
 from engine.feeds.wanted import wanted_streams, wanted_urls
 from engine.instruments import Instrument
 
-# Hours of funding history a request: what a first bias needs, then the rest of 30 days.
-FUNDING_PAGES = (72, 480, 168)
+# Hours of funding history: what a first bias needs, few enough for all symbols within a minute;
+# all of it, behind the last multiple of that in requests of so many hours, cut where two will do.
+FIRST, HOURS_BACK, PAGE, CUT = 24, 30 * 24, 500, 240
+SETTLING = 900 * NS  # until the last row of a past hour is surely there
 # Coins listed per thousand, for as long as the catalogue is unknown.
 KILO = frozenset({"PEPE", "SHIB", "BONK", "LUNC", "FLOKI", "NEIRO"})
 _CHANNELS = {"depth": "l2Book", "quote": "bbo", "trade": "trades", "ticker": "activeAssetCtx"}
@@ -121,27 +126,28 @@ class Hyperliquid(Decoder):
         return []
 
     def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
-        """Hourly funding of 30 days, three requests a symbol, the last 72 h of all first."""
+        """Hourly funding of 30 days, three requests a symbol, the last day of all first."""
         if not self._backfill:
             return []
-        out, end = [], now // HOUR + 1
-        for page, hours in enumerate(FUNDING_PAGES):
-            purpose = "funding" if page else "funding first"
-            span = {"startTime": (end - hours) * HOUR // MS, "endTime": end * HOUR // MS - 1}
+        there = [s for s in symbols if not self._coins or s in self._coins]
+        end = now // HOUR + 1
+        out = [self._fundings("funding first", symbol, (end - FIRST, end)) for symbol in there]
+        for span in stretches(end - HOURS_BACK, (end - 1) // FIRST * FIRST, PAGE, CUT):
+            page = f"until {span[1]} of {HOURS_BACK}"
+            final = span[1] * HOUR + SETTLING
             out += [
-                self._info(
-                    purpose,
-                    20 + hours // 20,  # the venue charges by rows returned
-                    symbol,
-                    type="fundingHistory",
-                    coin=self._coin(symbol),
-                    **span,
-                )
-                for symbol in symbols
-                if not self._coins or symbol in self._coins
+                replace(self._fundings("funding", s, span), final=final, page=f"{s} funding {page}")
+                for s in there
             ]
-            end -= hours
         return out
+
+    def _fundings(self, purpose: str, symbol: str, span: Stretch) -> Request:
+        """Hours of funding; the venue charges by rows returned."""
+        first, end = span
+        times = {"startTime": first * HOUR // MS, "endTime": end * HOUR // MS - 1}
+        what, coin = "fundingHistory", self._coin(symbol)
+        weight = 20 + (end - first) // 20
+        return self._info(purpose, weight, symbol, type=what, coin=coin, **times)
 
     def top_up(self, since: int, now: int, symbols: Sequence[str]) -> list[Request]:
         return []

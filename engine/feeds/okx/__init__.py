@@ -7,20 +7,24 @@ minutes late: a lower bound. Positioning ratios come by REST.
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.config import FeedConfig
 from engine.feeds.feed import Connection, DecodeError, Poll, Request
 from engine.feeds.okx import wire
 from engine.feeds.okx.answers import INTEREST, RATIOS, TAKER, rows_of
 from engine.feeds.okx.decode import Decoder
+from engine.feeds.pages import Stretch, stretches
 from engine.feeds.parse import MS, UNUSABLE, convert
 from engine.feeds.wanted import wanted_polls, wanted_streams, wanted_urls
 from engine.instruments import Instrument
 
 SYMBOLS = 30  # deep books a connection, as the venue advises
 CHUNK = 25  # arguments a request; 480 requests an hour are allowed
-PAGE, PAGES = 100, 2
+PAGE = 100
+HOURS_BACK = 8 * 24
 HOUR = 3_600_000
+SETTLING = 900_000  # ms until the last row of a past hour is surely there
 # Channel and whether its instrument is the index rather than the swap.
 _CHANNELS = {
     "depth": ("books", False),
@@ -140,18 +144,25 @@ class Okx(Decoder):
     def backfill(self, now: int, symbols: Sequence[str]) -> list[Request]:
         """Funding of 100 settlements, then 8 days of positioning and open interest by the hour.
 
-        8 days are the longest look-back, and more would be hundreds of requests of 100 rows.
+        8 days are the longest look-back, and more would be hundreds of requests of 100 rows. Pages
+        that are full now are the same at any start.
         """
         if not self._backfill:
             return []
         symbols = [symbol for symbol in symbols if self._lists(symbol)]
         out = [self._funding(symbol) for symbol in symbols]
-        for page in range(PAGES):
-            end = now // MS - page * PAGE * HOUR
+        hour = now // MS // HOUR
+        full = hour // PAGE * PAGE
+        kinds = (*RATIOS, TAKER, INTEREST)
+        newest = full * HOUR, now // MS
+        out += [self._hourly(kind, symbol, newest) for symbol in symbols for kind in kinds]
+        for first, end in stretches(hour - HOURS_BACK, full, PAGE, PAGE):
+            final, page = (end * HOUR + SETTLING) * MS, f"until {end} of {HOURS_BACK}"
+            span = first * HOUR, end * HOUR - 1
             out += [
-                self._statistics(kind, symbol, "1H", PAGE, end)
-                for symbol in symbols
-                for kind in (*RATIOS, TAKER, INTEREST)
+                replace(self._hourly(kind, s, span), final=final, page=f"{s} 1H {page}")
+                for s in symbols
+                for kind in kinds
             ]
         return out
 
@@ -166,13 +177,15 @@ class Okx(Decoder):
         url = f"{self._urls['rest']}/api/v5/public/funding-rate-history?{query}"
         return Request(url=url, weight=1, purpose="funding", symbol=symbol)
 
+    def _hourly(self, kind: str, symbol: str, span: Stretch) -> Request:
+        """Rows of the hours from the first to the last ms, whichever of them count."""
+        return self._statistics(kind, symbol, "1H", PAGE, f"&begin={span[0] - 1}&end={span[1]}")
+
     def _statistics(
-        self, kind: str, symbol: str, period: str, limit: int, end: int | None = None
+        self, kind: str, symbol: str, period: str, limit: int, span: str = ""
     ) -> Request:
         folder = "rubik/stat" if kind == TAKER else _CONTRACTS
-        query = f"instId={_pair(symbol)}-SWAP&period={period}&limit={limit}"
-        if end is not None:
-            query += f"&begin={end - limit * HOUR}&end={end}"
+        query = f"instId={_pair(symbol)}-SWAP&period={period}&limit={limit}{span}"
         url = f"{self._urls['rest']}/api/v5/{folder}/{kind}?{query}"
         purpose = "oi" if kind == INTEREST else "ratio"
         return Request(url=url, weight=1, purpose=purpose, symbol=symbol)

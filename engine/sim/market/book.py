@@ -2,11 +2,14 @@
 
 Far from the touch orders rest on round prices only, so a book has about a hundred levels a side
 out to 1.5 %. The touch is set from outside (`move`); takers eat into it and makers refill what
-they ate within the tick, so that trading alone leaves no trace in the mid.
+they ate within the tick, so that trading alone leaves no trace in the mid. A wall rests beside
+what others have at its price, and is gone before the touch comes near.
 """
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+
+from msgspec import Struct
 
 from engine.sim.market.listings import Listing
 
@@ -26,8 +29,29 @@ def grid_step(distance: int) -> int:
     return _ROUND[bisect_right(_FROM, distance) - 1]
 
 
+class Order(Struct):
+    """A wall as it rests: `size` steps at `price`, `taken` of it; `near` ticks are too near."""
+
+    buy: bool
+    price: int
+    size: int
+    near: int
+    taken: int = 0
+
+    @property
+    def side(self) -> int:
+        return 0 if self.buy else 1
+
+    @property
+    def left(self) -> int:
+        return self.size - self.taken
+
+
 class TrueBook:
-    """Price in ticks -> size in steps, a dict a side; `bid` and `ask` are the touch."""
+    """Price in ticks -> size in steps, a dict a side; `bid` and `ask` are the touch.
+
+    `wall`: the large order that is not meant, where there is one.
+    """
 
     def __init__(self, listing: Listing, luck: Callable[[], float]) -> None:
         self.listing = listing
@@ -36,6 +60,7 @@ class TrueBook:
         self.bid = listing.ticks
         self.ask = self.bid + 1
         self.seq = self._told = UPDATES_AT
+        self.wall: Order | None = None
         self._luck = luck
         self._changed: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.reach = max(NEAR * 2, int(REACH_BPS * 1e-4 * listing.ticks))
@@ -70,6 +95,9 @@ class TrueBook:
 
     def _set(self, side: int, price: int, size: int) -> None:
         levels = self.asks if side else self.bids
+        wall = self.wall
+        if wall is not None and price == wall.price and side == wall.side:
+            size += wall.left
         if levels.get(price, 0) == size or price <= 0:
             return
         if size:
@@ -85,6 +113,8 @@ class TrueBook:
         """Shift the touch by `ticks` with a spread of `width`; what stands in the way is gone."""
         core = (self.bid + self.ask - 1) // 2 + ticks
         self.bid, self.ask = core - (width - 1) // 2, core + 1 + width // 2
+        if self.wall is not None and self._comes_near(self.wall):
+            self.hide()
         for price in [price for price in self.bids if price > self.bid]:
             self._set(0, price, 0)
         for price in [price for price in self.asks if price < self.ask]:
@@ -143,6 +173,23 @@ class TrueBook:
                 if stray or distance > 1.1 * self.reach:
                     self._set(side, price, 0)
 
+    def show(self, wall: Order) -> None:
+        """Rest a wall; there must be none, and its price must be behind the touch."""
+        there = (self.bids if wall.buy else self.asks).get(wall.price, 0)
+        self.wall = wall
+        self._set(wall.side, wall.price, there)
+
+    def hide(self) -> None:
+        """Take what is left of the wall away."""
+        wall, self.wall = self.wall, None
+        if wall is not None and wall.left:
+            there = (self.bids if wall.buy else self.asks)[wall.price]
+            self._set(wall.side, wall.price, there - wall.left)
+
+    def _comes_near(self, wall: Order) -> bool:
+        distance = self.bid - wall.price if wall.buy else wall.price - self.ask
+        return distance <= wall.near
+
     # -- takers ----------------------------------------------------------------------------
 
     def take(self, buy: bool, steps: int) -> list[tuple[int, int]]:
@@ -163,12 +210,20 @@ class TrueBook:
             if size <= 0:
                 break
             fills.append((price, size))
-            self._set(side, price, there - size)
+            self._set(side, price, self._others(side, price, there - size))
             steps -= size
             price += away
             if not steps:
                 break
         return fills
+
+    def _others(self, side: int, price: int, left: int) -> int:
+        """What is left at a price without the wall, which stands last in its queue."""
+        wall = self.wall
+        if wall is None or price != wall.price or side != wall.side:
+            return left
+        wall.taken = wall.size - min(wall.left, left)
+        return left - wall.left
 
     def touch(self) -> tuple[int, int, int, int]:
         """Best bid and its size, best ask and its size, as they are now."""

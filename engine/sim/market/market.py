@@ -18,7 +18,8 @@ from engine.sim.market.play import Deal, Played, Player
 from engine.sim.market.positions import Positions
 from engine.sim.market.process import Process
 from engine.sim.market.relations import Episode
-from engine.sim.market.scenario import SCENARIOS, Scenario, Switches
+from engine.sim.market.scenario import SCENARIOS, Scenario, Schedule, Switches
+from engine.sim.market.spoofing import Shown, Spoofer
 from engine.sim.market.takers import Orders
 from engine.sim.market.tape import Tape
 
@@ -41,7 +42,7 @@ class SimulatedMarket:
     `rate` scales activity, `dt` is a tick's length in s (a second or an even part of it): longer
     ones make a coarser market for statistics over days. `start` in ns (a whole minute), else the
     scenario's own; `kept`: executions kept a symbol, None all. The truth: `books`, `tapes`,
-    `bars`, `positions`, `episodes`.
+    `bars`, `positions`, `episodes`, `walls`.
     """
 
     def __init__(self, symbols: Sequence[str], scenario: str | Scenario = "default",
@@ -68,24 +69,37 @@ class SimulatedMarket:
         second = self.start // NS
         past = make_past(listings, scenario, seed, second, self.rate)
         self.bars = Bars(listings, past)
-        self.positions = Positions(listings, seed, past, scenario.crowded)
+        self.positions = Positions(listings, seed, past, scenario.crowded,
+                                   scenario.crowded_shorts)  # fmt: skip
         self.tapes = tuple(Tape(kept) for _ in listings)
         luck = stream(seed, "books")
         self.books = tuple(TrueBook(listing, luck.random) for listing in listings)
         self._player = Player(self.books, self.tapes, self.bars, seed, self.rate * scenario.rate,
                               self.dt)  # fmt: skip
         self._process = Process(listings, scenario, seed, self.dt, self.rate)
+        self._spoofer = Spoofer(self.schedule, self.books, seed)
         self._marks = Marks(count, seed, second)
+        self.premium = self.schedule.premium(0.0)
         self._volume, self._bought = np.zeros(count), np.zeros(count)
         self._depth = column(listings, "depth")
         self._worth = column(listings, "tick") * column(listings, "step")
         self._forced: list[list[tuple[bool, int]]] = [[] for _ in listings]
-        self.mark = self._marks.step(second, self.mids, self._process.tilt)
+        self.mark = self._marks.step(second, self.mids, self._process.tilt, self.premium)
 
     @property
     def episodes(self) -> list[Episode]:
         """Flow turns so far, of the truth."""
         return self._process.relations.episodes
+
+    @property
+    def schedule(self) -> Schedule:
+        """What the scenario has in store."""
+        return self._process.schedule
+
+    @property
+    def walls(self) -> list[Shown]:
+        """Spoofed walls so far, of the truth."""
+        return self._spoofer.walls
 
     @property
     def regime(self) -> int:
@@ -112,6 +126,7 @@ class SimulatedMarket:
         if began % (60 * NS) == 0:
             self.bars.open_minute()
         whole, orders = self._process.step(self.elapsed, self.mids)
+        self._spoofer.step(self.elapsed)
         self.books[self.ticks % len(self.books)].prune()
         self.ticks += 1
         self.now = self.start + self.ticks * self.tick_ns
@@ -137,9 +152,11 @@ class SimulatedMarket:
     def _second(self, played: Sequence[Played]) -> Mark:
         """What happens once a second: marks, positions, liquidations and what they push."""
         second, mids = self.now // NS, self.mids
-        self.mark = self._marks.step(second, mids, self._process.tilt)
+        self.premium = self.schedule.premium(self.elapsed)
+        self.mark = self._marks.step(second, mids, self._process.tilt, self.premium)
         balance = 2 * self._bought / np.maximum(self._volume, 1) - 1
-        self.positions.trade(self._volume, balance, self.elapsed, 1.0, mids)
+        building = self.schedule.building(self.elapsed)
+        self.positions.trade(self._volume, balance, self.elapsed, 1.0, mids, building)
         self._volume, self._bought = np.zeros_like(mids), np.zeros_like(mids)
         for order in self.positions.liquidate(self.mark.mark):
             self._forced[order.symbol].append((order.long, order.steps))

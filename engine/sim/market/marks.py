@@ -1,4 +1,8 @@
-"""Mark, index and funding: a premium that wanders and leans with the takers."""
+"""Mark, index and funding: a premium that wanders and leans with the takers.
+
+Funding follows from the premium: its mean over the period, pulled towards the interest rate by at
+most the damper, within the bounds that each venue publishes.
+"""
 
 import numpy as np
 from msgspec import Struct
@@ -11,16 +15,25 @@ PREMIUM = 2.0e-4
 INTEREST = 1e-4  # the venue's interest rate component, per 8 h
 DAMPER = 5e-4
 SMOOTH_S = 30.0
+# Largest funding rate, as for 8 h. Binance's is that of BTC and ETH, Gate's follows from its cap
+# ratio, maintenance and leverage, dYdX's from its margins; Hyperliquid's is 4 % an hour.
+CAPS = {"binance": 0.003, "bybit": 0.005, "okx": 0.00375, "bitget": 0.003, "gate": 0.00375,
+        "deribit": 0.005, "dydx": 0.12, "hyperliquid": 0.32}  # fmt: skip
+REFERENCE_CAP = CAPS["binance"]
 
 
 class Mark(Struct, frozen=True, eq=False):
-    """(symbols,) mark, index and moving average of the mark in ticks, funding rate; next in s."""
+    """(symbols,) mark, index and moving average of the mark in ticks, funding rate; next in s.
+
+    `due`: the funding rate before any venue's bounds.
+    """
 
     mark: Array
     index: Array
     average: Array
     rate: Array
     next: int
+    due: Array
 
 
 class Marks:
@@ -34,9 +47,9 @@ class Marks:
         self._weight = float(start % FUNDING_S)
         self._average: Array | None = None
 
-    def step(self, seconds: int, mid: Array, tilt: Array) -> Mark:
-        """Marks as of `seconds` (UTC) for (symbols,) mids in ticks."""
-        premium = PREMIUM * (self._wave.step() + 0.5 * np.clip(tilt, -3, 3))
+    def step(self, seconds: int, mid: Array, tilt: Array, more: Array) -> Mark:
+        """Marks as of `seconds` (UTC) for (symbols,) mids in ticks; `more` premium, a fraction."""
+        premium = PREMIUM * (self._wave.step() + 0.5 * np.clip(tilt, -3, 3)) + more
         index = mid / (1 + premium)
         self._basis = self._basis + (premium - self._basis) / SMOOTH_S
         mark = index * (1 + self._basis)
@@ -48,6 +61,7 @@ class Marks:
         self._sum = self._sum + premium
         self._weight += 1
         mean = self._sum / self._weight
-        rate = mean + np.clip(INTEREST - mean, -DAMPER, DAMPER)
+        due = mean + np.clip(INTEREST - mean, -DAMPER, DAMPER)
+        rate = np.clip(due, -REFERENCE_CAP, REFERENCE_CAP)
         following = (seconds // FUNDING_S + 1) * FUNDING_S
-        return Mark(mark, index, self._average, rate, following)
+        return Mark(mark, index, self._average, rate, following, due)

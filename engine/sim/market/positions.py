@@ -36,11 +36,11 @@ class Forced(Struct, frozen=True):
 class Positions:
     """Cohorts of all symbols in arrays (side, symbol, cohort), sizes in steps, prices in ticks."""
 
-    def __init__(self, listings: Sequence[Listing], seed: int, past: Past,
-                 crowded: float) -> None:  # fmt: skip
+    def __init__(self, listings: Sequence[Listing], seed: int, past: Past, crowded: float,
+                 crowded_shorts: float = 0.0) -> None:  # fmt: skip
         count = len(listings)
-        self._rng = stream(seed, "positions")
-        self._crowded = crowded
+        self._rng, self._short_rng = stream(seed, "positions"), stream(seed, "shorts")
+        self._crowded, self._crowded_shorts = crowded, crowded_shorts
         worth = column(listings, "price") * column(listings, "step")
         self.interest: Array = column(listings, "interest") / worth
         shape = (2, count, COHORTS)
@@ -60,16 +60,19 @@ class Positions:
         mark = past.minutes[-1, CLOSE].astype(float)
         weight = volume * 0.5 ** (np.arange(COHORTS)[::-1, None] * COHORT_S / HALF_LIFE_S)
         weight = LEVERAGED * self.interest * weight / weight.sum(0)
+        longs, shorts = min(self._crowded, 2.0), min(self._crowded_shorts or 1.0, 2.0)
         for price, sizes in zip(closes, weight, strict=True):
-            self._open(price, np.stack([sizes * min(self._crowded, 2.0), sizes]))
+            self._open(price, np.stack([sizes * longs, sizes * shorts]))
         # What the past would have liquidated already is not there any more.
         self.size[self._broken(mark)] = 0
 
     def _open(self, price: Array, sizes: Array) -> None:
         """A cohort a side and symbol at (symbols,) prices; it takes the place of the oldest."""
         at = self._next
-        odds = ODDS * LEVERAGE ** (0.35 * (self._crowded - 1))
-        leverage = self._rng.choice(LEVERAGE, sizes.shape, p=odds / odds.sum())
+        leverage = self._rng.choice(LEVERAGE, sizes.shape, p=_odds(self._crowded))
+        if self._crowded_shorts:
+            odds = _odds(self._crowded_shorts)
+            leverage[SHORT] = self._short_rng.choice(LEVERAGE, sizes.shape[1], p=odds)
         room = 1 / leverage - MAINTENANCE
         self.size[:, :, at], self.entry[:, :, at] = sizes, price
         self.liquidation[LONG, :, at] = price * (1 - room[LONG])
@@ -83,14 +86,20 @@ class Positions:
         return broken
 
     def trade(self, volume: Array, imbalance: Array, seconds: float, elapsed: float,
-              price: Array) -> None:  # fmt: skip
-        """Taker flow of `elapsed` seconds up to `seconds`: (symbols,) steps, balance -1..+1."""
+              price: Array, building: float = 0.0) -> None:  # fmt: skip
+        """Taker flow of `elapsed` seconds up to `seconds`: (symbols,) steps, balance -1..+1.
+
+        `building`: what leveraged longs, below 0 shorts, open beside it, of the open interest;
+        who holds the other side needs no leverage.
+        """
         opened = OPENING * volume
         self._forming[LONG] += opened * (0.5 + 0.5 * imbalance)
         self._forming[SHORT] += opened * (0.5 - 0.5 * imbalance)
+        built = abs(building) * self.interest
+        self._forming[SHORT if building < 0 else LONG] += built
         closed = 1 - 0.5 ** (elapsed / HALF_LIFE_S)
         leaving = closed * self.size.sum(axis=(0, 2)) / 2
-        self.interest = self.interest + opened - leaving
+        self.interest = self.interest + opened - leaving + built
         self.size *= 1 - closed
         if seconds - self._forming_since >= COHORT_S:
             self._open(price, self._forming)
@@ -117,3 +126,10 @@ class Positions:
         pairs = zip(self.liquidation[side, symbol, held], self.size[side, symbol, held],
                     strict=True)  # fmt: skip
         return sorted(((float(p), float(n)) for p, n in pairs), reverse=long)
+
+
+def _odds(crowded: float) -> Array:
+    """Chance of each leverage; the more crowded a side, the higher."""
+    odds = ODDS * LEVERAGE ** (0.35 * (crowded - 1))
+    out: Array = odds / odds.sum()
+    return out

@@ -27,7 +27,7 @@ class Process:
         self.returns = Returns(listings, seed, dt, steady)
         self.relations = Relations(count, seed, dt, scenario.switches, steady)
         self._takers = Takers(listings, seed, dt, rate * scenario.rate)
-        self._schedule = Schedule(scenario, listings)
+        self.schedule = Schedule(scenario, listings, seed)
         self._rounding = Draws(stream(seed, "whole ticks"), count, "uniform")
         self._carry: Array = np.zeros(count)
         self._pushed: Array = np.zeros(count)
@@ -39,7 +39,7 @@ class Process:
 
     def step(self, seconds: float, price: Array) -> tuple[NDArray[np.int64], Orders]:
         """(symbols,) moves in whole ticks from prices in ticks, and the takers' orders."""
-        drift, tilt, vol = self._schedule.at(seconds, self._dt)
+        drift, tilt, vol = self.schedule.at(seconds, self._dt)
         moves = self.returns.step(vol)
         own, foretold = self.relations.step(seconds, self.returns.typical, moves.sigma)
         self.tilt = own + tilt

@@ -18,6 +18,7 @@ from engine.sim.market.book import TrueBook
 from engine.sim.market.chance import Array, Wave, stream
 from engine.sim.market.listings import Listing
 from engine.sim.market.market import SimulatedMarket, Tick
+from engine.sim.market.marks import CAPS
 from engine.sim.market.play import Closed, Diff, Played, Touch
 from engine.sim.market.tape import Print, Tape
 
@@ -187,11 +188,17 @@ class Shadow:
         wave = self._waves["premium"].step()
         lean = character.lean * np.clip(tilt, -3, 3)
         self.premium = 1e-4 * (character.bias + character.premium * wave + lean)
-        self._factor: list[float] = (self.scale * (1 + self.premium)).tolist()
+        factor = self.scale * (1 + self.premium)
+        if not character.interest:
+            # A spot market has no part in what a scenario makes perpetuals cost over their index.
+            factor = factor / (1 + market.premium[places])
+        self._factor: list[float] = factor.tolist()
         self.index: Array = market.mark.index[places] * self.scale
         # Marks smooth the premium that trades show.
         self.mark: Array = market.mark.mark[places] * self.scale * (1 + 0.5 * self.premium)
-        self.rate: Array = market.mark.rate[places] + SPREAD * self._waves["spread"].step()
+        due = market.mark.due[places] + SPREAD * self._waves["spread"].step()
+        cap = CAPS.get(self.venue, np.inf)
+        self.rate: Array = np.clip(due, -cap, cap)
         wander = 1 + INTEREST_SPREAD * self._waves["interest"].step()
         held = market.positions.interest[places] * self.units
         self.interest: Array = character.interest * held * wander
