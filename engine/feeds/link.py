@@ -15,6 +15,10 @@ SHORT = 256  # characters; only frames as short as this may be a venue's ping
 ACKS_WITHIN = 60 * NS  # of the first data; a venue that has not confirmed by then does not
 # What a short frame that is no market data holds, in the protocols of all venues.
 CHATTER = (b"pong", b"heartbeat", b'"connected"', b'"error"')
+# Channels that every venue sends all the time, and how many times the limit of silence a socket
+# of theirs may bring nothing but chatter.
+STEADY = frozenset({"depth", "mark", "ticker", "index"})
+CHATTING = 2.0
 
 
 class Owner(Protocol):
@@ -53,6 +57,7 @@ class Link:
         self.since = 0
         self.refused: Refused | None = None
         self._first = self._last = 0
+        self._newest: bytes = b""
         self._acks = 0
         self._sent = False
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
@@ -144,15 +149,33 @@ class Link:
             await socket.send(await self._replies.get())
 
     async def _watch(self) -> None:
-        """Raises TimeoutError once the socket has been silent for too long."""
+        """Raises TimeoutError once the socket has been silent, or only chatted, for too long.
+
+        A venue that answers pings but sends nothing would never be left else. What came last is
+        looked at now and then: that it is chatter each time is no chance.
+        """
         silence, clock = self._connection.silence, self._session.clock
-        while clock.now() - self._last < silence * NS:
+        steady = any(channel in STEADY for channel, _ in self._connection.streams)
+        spoke = clock.now()
+        while (now := clock.now()) - self._last < silence * NS:
+            if not self._is_chatter(self._newest):
+                spoke = now
+            patience = CHATTING * silence if self._first else silence
+            if steady and now - spoke >= patience * NS:
+                raise TimeoutError(f"no data for {patience:g} s")
             await clock.sleep(silence / 4)
         raise TimeoutError(f"silent for {silence:g} s")
+
+    def _is_chatter(self, data: bytes) -> bool:
+        """Acks, pongs and the like; nothing is no data either."""
+        if len(data) < SHORT and (not data or any(word in data for word in CHATTER)):
+            return True
+        return self._session.feed.is_ack(data)
 
     def _take(self, data: bytes) -> None:
         session, connection = self._session, self._connection
         self._last = now = session.clock.now()
+        self._newest = data
         if not self.ready.is_set() or self._acks < len(connection.subscribe):
             self._begin(data, now)
         reply = connection.reply
@@ -168,7 +191,7 @@ class Link:
             if self._acks == len(connection.subscribe):
                 session.each("acked", connection)
         elif not self._first:
-            if len(data) < SHORT and any(word in data for word in CHATTER):
+            if self._is_chatter(data):
                 return
             self._first = now
             session.delivers(connection, now)

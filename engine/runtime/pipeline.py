@@ -142,6 +142,9 @@ class Pipeline:
             return
         if tally := self.tallies.get(status.feed):
             tally.status(status)
+            if status.connection == "catalogue":
+                # What is asked for from now on is answered before the next look at the plan.
+                tally.plan(self.feeds[status.feed])
         if status.stream is None:
             self._trouble(status)
         elif status.state == "closed" and status.symbol is not None:

@@ -34,11 +34,14 @@ class NumberedVenue(ShadowVenue):
         known = list(islice(tape, max(0, len(tape) - most), None))
         return known or [Print(Tape.FIRST - 1, 0, 0, before, self.shadow.last[place], 1, True)]
 
+    def again(self, client: Client, data: bytes) -> bytes:
+        return self.numbered(client, data)
+
     async def publish(self, tick: Tick) -> None:
         """Send a tick's frames as the others do, each client's with numbers of its own."""
         self._calm.clear()
         try:
-            messages = self.frames(tick)
+            messages = self.recent.note(self.frames(tick))
             for client in list(self.clients):
                 own = [(s, self.numbered(client, d)) for s, d in messages if s in client.streams]
                 spoilt = self.faults.spoil(own)

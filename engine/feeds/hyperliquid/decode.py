@@ -21,18 +21,46 @@ from engine.instruments import split_lot
 Events = tuple[Event, ...]
 HOUR = 3600 * NS
 FAST_LEVELS = 5
+DEEP_LATE_MS = 2_000  # behind the small frames; later ones are by a clock that was set back
 DEEP_KEPT_MS = 15_000  # three frames of twenty: older depth is worth nothing
 REPLAY_NS = 5 * NS  # the replay of past trades comes at once after its ack
 MAX_NAMES = 4096
+# With nothing but older times for so long the venue's clock was set back: nothing comes that late.
+SET_BACK_NS = 10 * NS
 COIN = re.compile(r"(?:k(?=[A-Z]{2}))?[A-Z0-9]{1,20}")
 _KNOWN = frozenset(
     {"l2Book", "bbo", "trades", "activeAssetCtx", "subscriptionResponse", "pong", "error"}
 )
 
 
-class Depths(Struct, gc=False):
-    """The newest frame of each depth of one book, per coin: (time ms, bids, asks)."""
+class Order(Struct, gc=False):
+    """The newest of times (ms) that ought to rise; `behind`: since when they are older, ns."""
 
+    newest: int = 0
+    behind: int = 0
+
+    def is_set_back(self, recv: int | None) -> bool:
+        """Whether a time too old is that of a clock set back, rather than of a late frame."""
+        if recv is None:
+            return False
+        self.behind = self.behind or recv
+        return recv - self.behind >= SET_BACK_NS
+
+    def numbered(self, time: int, recv: int | None) -> int | None:
+        """The time as a number that rises; None where it begins anew."""
+        if time < self.newest and not self.is_set_back(recv):
+            return time
+        before, self.newest, self.behind = self.newest, time, 0
+        return time if time >= before else None
+
+
+class Depths(Struct, gc=False):
+    """The newest frame of each depth of one book, per coin: (time ms, bids, asks).
+
+    `order` is that of the small ones.
+    """
+
+    order: Order
     top: tuple[int, Levels, Levels] | None = None
     deep: tuple[int, Levels, Levels] | None = None
 
@@ -48,6 +76,7 @@ class Decoder:
     def __init__(self) -> None:
         self._names: dict[str, tuple[str, float]] = {}
         self._books: dict[str, Depths] = {}
+        self._quoted: dict[str, Order] = {}
         self._heard: set[str] = set()
         self._acked: dict[str, int | None] = {}
         self._handlers: dict[type, Callable[[Any, Context], Events]] = {
@@ -93,6 +122,7 @@ class Decoder:
         if len(self._names) > MAX_NAMES:
             self._names.clear()
             self._books.clear()
+            self._quoted.clear()
             self._heard.clear()
         self._names[coin] = found = as_symbol(coin)
         return found
@@ -144,6 +174,9 @@ class Decoder:
         bid, ask = q.bbo
         if bid is None or ask is None:
             return ()
+        order = self._quoted.get(symbol)
+        if order is None:
+            order = self._quoted[symbol] = Order()
         return (
             Quote(
                 venue="hyperliquid",
@@ -155,7 +188,7 @@ class Decoder:
                 ask=ask.px / lot,
                 bid_size=bid.sz * lot,
                 ask_size=ask.sz * lot,
-                seq=q.time,
+                seq=order.numbered(q.time, context.recv),
             ),
         )
 
@@ -167,17 +200,23 @@ class Decoder:
             raise DecodeError("crossed book")
         book = self._books.get(symbol)
         if book is None:
-            book = self._books[symbol] = Depths()
+            book = self._books[symbol] = Depths(Order())
         fast = frame.fast
         if fast is None:
             fast = len(bids) <= FAST_LEVELS and len(asks) <= FAST_LEVELS
-        if not _keep(book, fast, (frame.time, bids, asks)):
-            return ()
+        kept, restarted = (frame.time, bids, asks), False
+        if not _keep(book, fast, kept):
+            if not (fast and book.order.is_set_back(context.recv)):
+                return ()
+            book.top = book.deep = None
+            restarted = _keep(book, fast, kept)
+        if fast:
+            book.order.behind = 0
         time, bids, asks = _combined(book)
+        # Without a number where it falls, so that it is not taken for an old one.
+        seq = None if restarted else time
         return (
-            BookSnapshot(
-                **self._common(symbol, time * MS, context), bids=bids, asks=asks, seq=time
-            ),
+            BookSnapshot(**self._common(symbol, time * MS, context), bids=bids, asks=asks, seq=seq),
         )
 
     def _ctx(self, message: wire.AssetCtx, context: Context) -> Events:
@@ -243,7 +282,7 @@ def _keep(book: Depths, fast: bool, frame: tuple[int, Levels, Levels]) -> bool:
             return False
         book.top = frame
     else:
-        if deep and frame[0] < deep[0]:
+        if (deep and frame[0] < deep[0]) or (top and top[0] - frame[0] > DEEP_LATE_MS):
             return False
         book.deep = frame
     return True

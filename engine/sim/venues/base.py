@@ -15,19 +15,20 @@ from urllib.parse import urlsplit
 import msgspec
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.clock import NS, Clock
 from engine.sim.market.chance import Array
-from engine.sim.market.market import Tick
+from engine.sim.market.market import SimulatedMarket, Tick
 from engine.sim.market.past import HIGH, LOW, OPEN, VOLUME
 from engine.sim.market.play import Played
 from engine.sim.market.positioning import Positioning
 from engine.sim.market.shadow import Character, Contract, Reference, Shadow
-from engine.sim.venues.faults import Faults, Message, Refusal
+from engine.sim.venues.faults import Faults, Message, Recent, Refusal
 from engine.sim.venues.http import Answer
 from engine.sim.venues.servers import Ports as Ports
 from engine.sim.venues.servers import Servers
-from engine.sim.venues.sockets import Client
+from engine.sim.venues.sockets import Client, wrap
 
 PLUMBING = {"base", "faults", "http", "servers", "sockets"}
 REFERENCE = "binance"  # which serves the market itself
@@ -61,7 +62,8 @@ class Venue:
 
     URLS: ClassVar[Mapping[str, str]] = {}
     FAULTS: ClassVar[type[Faults]] = OwnFaults
-    # Of these paths' answers, in the market's time; those of whole books may be slowed down.
+    # Of these paths' answers, in the market's time; a slow answer is one of whole books, or any
+    # where there are no such paths.
     LATENCY_S: ClassVar[Mapping[str, float]] = {}
     SLOW: ClassVar[frozenset[str]] = frozenset()
 
@@ -81,8 +83,10 @@ class Venue:
             for name, (scheme, _, path) in ((n, u.partition(":")) for n, u in self.URLS.items())
             if scheme == "ws"
         }
+        self._stalled = False
         self._calm = asyncio.Event()
         self._calm.set()
+        self.recent = Recent()
 
     # -- what a subclass says --------------------------------------------------------------
 
@@ -158,6 +162,13 @@ class Venue:
                 client.cut()
                 self.faults.done["drop"] += 1
 
+    def stall(self, wanted: bool) -> None:
+        """Fault: stall every route, or let go of them; nothing where that is so already."""
+        if wanted is not self._stalled:
+            self._stalled = wanted
+            for route in self._routes.values():
+                (self.faults.stall if wanted else self.faults.resume)(route)
+
     def half_open(self, route: str) -> None:
         """Fault: leave the sockets of a route without a peer; new ones work."""
         for client in self.clients:
@@ -177,15 +188,33 @@ class Venue:
         client.silent = self.faults.take_silence()
         self.clients.append(client)
         self._reply(client, self.greet(client))
+        self._replay(client, frozenset())
 
     def leave(self, client: Client) -> None:
         """A connection has ended."""
         self.clients.remove(client)
+        self.faults.leave(client.streams)
 
     async def heard(self, client: Client, data: bytes) -> None:
         """A client's frame, dealt with between ticks."""
         await self._calm.wait()
+        before = frozenset(client.streams)
         self._reply(client, self.command(client, data))
+        self._replay(client, before)
+
+    def again(self, client: Client, data: bytes) -> bytes:
+        """A frame that was told before as it is sent to a client once more."""
+        return data
+
+    def _replay(self, client: Client, before: frozenset[str]) -> None:
+        """What was told last of the streams just subscribed, where a fault wants that."""
+        past = self.recent.of(client.streams - before)
+        deaf = client.silent or client.route in self.faults.stalled
+        if past and not deaf:
+            client.retold = client.retold or self.faults.take_replay()
+        for stream, data in past if client.retold and not deaf else ():
+            again = self.again(client, data)
+            self.expected += client.reply(wrap(stream, again) if client.combined else again)
 
     async def publish(self, tick: Tick) -> None:
         """Send a tick's frames, one client after the other, each taken before the next is sent.
@@ -194,7 +223,7 @@ class Venue:
         """
         self._calm.clear()
         try:
-            messages = self.faults.spoil(self.frames(tick))
+            messages = self.faults.spoil(self.recent.note(self.frames(tick)))
             for client in list(self.clients):
                 if client.route in self.faults.stalled:
                     continue
@@ -206,8 +235,9 @@ class Venue:
             self._calm.set()
 
     def _reply(self, client: Client, replies: Replies) -> None:
-        """One that is to hear nothing gets the first frame alone, which is the ack."""
-        for data in replies[:1] if client.silent else replies:
+        """One that is to hear nothing gets the first frame alone, which is an ack or a pong."""
+        mute = client.silent or client.route in self.faults.stalled
+        for data in replies[:1] if mute else replies:
             self.expected += client.reply(data)
 
     # -- REST ------------------------------------------------------------------------------
@@ -216,13 +246,14 @@ class Venue:
         """The answer to a request, after the venue's latency and between ticks."""
         if refusal := self.faults.refusal("rest"):
             return Answer(self.refused(refusal.status), refusal.status, refusal.headers)
-        slow = self.faults.delay() if path in self.SLOW else 0.0
+        slow = self.faults.delay() if path in self.SLOW or not self.SLOW else 0.0
         if latency := self.LATENCY_S.get(path, 0.0) + slow:
             await self._hold(latency)
         await self._calm.wait()
         answer = self.answer(path, query, body)
         if answer.status == 200:
             self.expected += 1
+            answer = replace(answer, body=self.faults.spoil_answer(path, answer.body))
         return answer
 
     async def _hold(self, seconds: float) -> None:
@@ -338,6 +369,16 @@ def moments(period: int, last: float, first: float | None, most: int) -> Array:
 @lru_cache(maxsize=1024)
 def _level_form(form: str, decimals: int, step_decimals: int) -> str:
     return form.replace("%s", f"%.{decimals}f", 1).replace("%s", f"%.{step_decimals}f", 1)
+
+
+def keep_schedule(venues: Mapping[str, Venue], market: SimulatedMarket) -> None:
+    """Stall the venues that the market's scenario has stalled now; called before `publish`.
+
+    `venues` by feed. A stall covers sockets that are opened while it lasts.
+    """
+    stalled = market.schedule.stalled(market.elapsed)
+    for name, venue in venues.items():
+        venue.stall(name in stalled)
 
 
 def venue_names() -> tuple[str, ...]:

@@ -13,14 +13,15 @@ BACKLOG = 2**24  # bytes a client may leave unread before it is cut, as venues d
 class Client:
     """One connection: the `route` it is on, `target` of its request, `streams` it asked for.
 
-    `silent`: hears no stream; `combined`: wants the `/stream` envelope. A subclass says how bytes
+    `silent`: hears no stream; `frozen`: nothing at all; `retold`: hears the last of each stream
+    again when it subscribes; `combined`: wants the `/stream` envelope. A subclass says how bytes
     get to it.
     """
 
     def __init__(self, route: str, target: str) -> None:
         self.route, self.target = route, target
         self.streams: set[str] = set()
-        self.silent = self.combined = False
+        self.silent = self.frozen = self.retold = self.combined = False
 
     @property
     def open(self) -> bool:
@@ -37,7 +38,7 @@ class Client:
 
     def freeze(self) -> None:
         """Leave the line half open: nothing is sent or read any more, nor is it closed."""
-        self.silent = True
+        self.silent = self.frozen = True
 
     def send(self, messages: Sequence[Message]) -> int:
         """Write what it subscribed to in one go; returns how many messages that were."""
@@ -54,7 +55,7 @@ class Client:
 
     def reply(self, data: bytes) -> int:
         """An answer to a command; returns how many messages that were."""
-        if not self.open:
+        if self.frozen or not self.open:
             return 0
         self.write([data])
         return 1
