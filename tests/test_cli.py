@@ -224,6 +224,7 @@ def test_without_a_terminal_the_cockpit_names_what_works(
     assert "add --headless" in err
 
 
+@pytest.mark.slow
 def test_doctor_fails_only_where_the_cockpit_cannot_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

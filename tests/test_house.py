@@ -68,6 +68,7 @@ def test_decode_needs_neither_a_screen_nor_a_network(recording: Path) -> None:
     assert not modules & {"textual", "numpy", "httpx", "websockets", "aiosqlite"}
 
 
+@pytest.mark.slow
 def test_plain_commands_never_import_textual(recording: Path) -> None:
     assert "textual" not in imported_by("cards", "--json")
     assert "textual" not in imported_by("doctor", "--json")

@@ -141,6 +141,7 @@ def test_a_crash_fattens_the_left_tail_and_shows_as_a_jump(make_view: Make, edit
         np.testing.assert_allclose(value(name, up), -value(name, view), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_hill_finds_the_exponent_of_a_pareto_tail(make_view: Make, edit: Make) -> None:
     """Right tail of exponent 2, left of 5: 1/2 - 1/5 on the mean of many."""
     rng, found = np.random.default_rng(5), []

@@ -157,6 +157,7 @@ def test_negated_scores_give_exactly_the_negated_bias(drawn: tuple, cards: list[
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
+@pytest.mark.slow
 @given(drawn=settings_of_cards, cards=readings, gone=st.sets(st.integers(0, CARDS - 1)))
 @settings(deadline=None, max_examples=100)
 def test_missing_cards_shrink_and_never_inflate(

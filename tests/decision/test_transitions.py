@@ -308,6 +308,7 @@ walks = st.lists(st.integers(-9, 9), min_size=1, max_size=80).map(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.one_of(courses, walks))
 def test_as_in_plain_words(course: list[tuple[float, bool]]) -> None:
@@ -405,6 +406,7 @@ def test_cost_of_a_cycle_of_all_cards_and_symbols(capsys: pytest.CaptureFixture[
 # -- in the decisions ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_decisions_carry_them_with_their_context(
     make_decider: Callable[..., Decider],
     play: Callable[..., list[Decision]],

@@ -85,6 +85,7 @@ def test_the_grace_leaks_nothing(make, seed: int) -> None:
     assert differences(plain.view(now), early.view(now)) == []
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=5, phases=[Phase.generate], suppress_health_check=SHARED)
 @given(st.integers(0, 2**32 - 1))
 def test_later_events_change_no_past_view(make, seed: int) -> None:
@@ -126,6 +127,7 @@ def flooded(events: list[Event], after: float) -> Market:
     return market
 
 
+@pytest.mark.slow
 def test_no_window_of_a_past_instant_holds_its_future(make) -> None:
     """Whatever the ring of a window: a flood after the instant must not show in its view."""
     events = stream(make, 11, 200)

@@ -66,6 +66,7 @@ async def test_history_of_all_feeds_is_the_truth() -> None:
     await world.stop()
 
 
+@pytest.mark.slow
 async def test_the_market_holds_what_the_reference_venue_tells() -> None:
     """Its series, read at whole hours of the past, are the simulator's."""
     world = World(config_of(feeds=("binance", "binance_positioning"), request_weight=1e5))
@@ -125,6 +126,7 @@ async def test_the_next_start_asks_only_for_what_is_missing(tmp_path: Path) -> N
     await world.stop()
 
 
+@pytest.mark.slow
 async def test_cut_in_the_middle_it_goes_on_where_it_was(tmp_path: Path) -> None:
     """Two starts, each ended early, then one to the end: every page but the probes once."""
     db = tmp_path / "h.db"

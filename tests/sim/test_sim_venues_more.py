@@ -250,7 +250,10 @@ async def test_states_and_history_are_the_truth(name: str) -> None:
             fundings = b.kinds(Funding, contract.id)
             now = [f for f in fundings if not f.history][-1]
             assert now.rate_8h == pytest.approx(shadow.rate[place], abs=2e-6)
-            past = sorted((f for f in fundings if f.history), key=lambda f: f.ts)
+            told = [f for f in fundings if f.history]
+            # Pages may overlap; what is told twice is told alike.
+            past = sorted({f.ts: f for f in told}.values(), key=lambda f: f.ts)
+            assert len({(f.ts, f.rate_8h) for f in told}) == len(past)
             times = np.array([f.ts for f in past])
             assert len(past) >= 719
             assert (np.diff(times) == 3600 * NS).all()
