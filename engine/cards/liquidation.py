@@ -22,6 +22,8 @@ SMALL = 0.01
 OUTSIZED = 2.0
 CONSUMED = 2.0
 BURST = 3.0
+# Ranges of the window after which the chance that a cascade is set off has fallen by e.
+TRIGGER = 3.0
 
 
 @card(CATEGORY, "liquidation", "Liquidation", "liq")
@@ -258,9 +260,10 @@ def _first_cluster(side: Array, outsized: Array) -> Array:
 def cascade_asymmetry(view: View) -> Array:
     """log((cascade up + e) / (cascade down + e)), e = 1 % of their mean.
 
-    Cascade: estimated liquidations within 5 %, each bucket by F / (F + D), the share of forced
-    flow in what trades on the way there: F = liquidations up to the bucket, D = resting notional up
-    to its middle at the mean density of the window's 100 bps band. No cascade either way reads 0.
+    Cascade: estimated liquidations within 5 %, each bucket by exp(-distance of its middle / three
+    ATR), for something has to set it off, and by F / (F + D), the share of forced flow in what
+    trades on the way there: F = liquidations up to the bucket, D = resting notional up to its
+    middle at the mean density of the window's 100 bps band. No cascade either way reads 0.
 
     Sign: the larger cascade upwards is bullish. Units: log ratio.
 
@@ -269,17 +272,21 @@ def cascade_asymmetry(view: View) -> Array:
     """
     spans, (above, below) = view.spans, _far(view)
     width = BPS * spans.band_100[:, -1] / view.liquidations.step
-    up = _cascade(above, over(spans.ask_100[:, -1], width))
-    down = _cascade(below, over(spans.bid_100[:, -1], width))
+    reach = np.maximum(TRIGGER * atr(view) / view.liquidations.step, TINY)
+    up = _cascade(above, over(spans.ask_100[:, -1], width), reach)
+    down = _cascade(below, over(spans.bid_100[:, -1], width), reach)
     small = SMALL * (up + down) / 2
     small = np.where(small == 0, 1.0, small)
     out: Array = np.log(up + small) - np.log(down + small)
     return out
 
 
-def _cascade(side: Array, density: Array) -> Array:
-    """Notional (K, S) by its share of forced flow, resting `density` (W, S) a bucket; (W, S)."""
-    forced = np.cumsum(side, axis=0)
-    resting = density[:, None] * (np.arange(len(side)) + 0.5)[:, None]
-    out: Array = np.einsum("ks,wks->ws", side * forced, 1 / np.maximum(forced + resting, TINY))
+def _cascade(side: Array, density: Array, reach: Array) -> Array:
+    """Notional (K, S) by its share of forced flow and its chance to be reached, (W, S).
+
+    `density`: resting notional a bucket, `reach` in buckets, (W, S) each.
+    """
+    forced, middle = np.cumsum(side, axis=0), (np.arange(len(side)) + 0.5)[:, None]
+    share = np.exp(-middle / reach[:, None]) / np.maximum(forced + density[:, None] * middle, TINY)
+    out: Array = np.einsum("ks,wks->ws", side * forced, share)
     return out

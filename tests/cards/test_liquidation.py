@@ -165,8 +165,9 @@ def cascade_asymmetry(lane):
         forced, total = 0.0, 0.0
         for k, x in enumerate(side[:50]):
             forced += x
-            rests = depth * (k + 0.5) * lane.step / (lane.now("band_100") * 1e-4)
-            total += x * forced / (forced + rests)
+            away = (k + 0.5) * lane.step
+            rests = depth * away / (lane.now("band_100") * 1e-4)
+            total += math.exp(-away / (3 * lane.atr)) * x * forced / (forced + rests)
         return total
 
     up, down = cascade(lane.above, lane.now("ask_100")), cascade(lane.below, lane.now("bid_100"))
@@ -301,7 +302,9 @@ def test_cascades_by_hand(still, edit) -> None:
     reached = edit(half, liquidations={"above": bucket(12)})
     assert one("cascade_risk", reached) == pytest.approx(math.log(1 + 3.5 / 125))
     both = edit(view, liquidations={"below": bucket(2)})
-    up, down = 7 * 7 / (7 + 25) + 7 * 14 / (14 + 305), 7 * 7 / (7 + 25)
+    near, far = math.exp(-2.5 / 60), math.exp(-30.5 / 60)  # three ATR are 60 buckets
+    down = near * 7 * 7 / (7 + 25)
+    up = down + far * 7 * 14 / (14 + 305)
     e = 0.01 * (up + down) / 2
     want = math.log((up + e) / (down + e))
     assert one("cascade_asymmetry", both) == pytest.approx(want)

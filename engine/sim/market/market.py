@@ -156,7 +156,7 @@ class SimulatedMarket:
         self.mark = self._marks.step(second, mids, self._process.tilt, self.premium)
         balance = 2 * self._bought / np.maximum(self._volume, 1) - 1
         building = self.schedule.building(self.elapsed)
-        self.positions.trade(self._volume, balance, self.elapsed, 1.0, mids, building)
+        self.positions.trade(self._volume / self.rate, balance, self.elapsed, 1.0, mids, building)
         self._volume, self._bought = np.zeros_like(mids), np.zeros_like(mids)
         for order in self.positions.liquidate(self.mark.mark):
             self._forced[order.symbol].append((order.long, order.steps))

@@ -23,6 +23,9 @@ OPENING = 0.03  # of the volume opens positions that stay
 HALF_LIFE_S = 6 * 3600.0
 LEVERAGED = 0.06  # of the open interest, at the start
 LONG, SHORT = 0, 1
+# The many without leverage: how much of the open interest they open or close in five minutes
+# (standard deviation), for how long they keep at it, and how soon they make up for what left.
+APPETITE, MOOD_S, RETURN_S = 8e-4, 1200.0, 3600.0
 
 
 class Forced(Struct, frozen=True):
@@ -50,6 +53,9 @@ class Positions:
         self._next = 0
         self._forming = np.zeros((2, count))
         self._forming_since = 0.0
+        self._many_rng = stream(seed, "holders")
+        self._mood = self._many_rng.standard_normal(count)
+        self._held = self.interest.copy()
         self._fill(past)
 
     def _fill(self, past: Past) -> None:
@@ -98,13 +104,26 @@ class Positions:
         built = abs(building) * self.interest
         self._forming[SHORT if building < 0 else LONG] += built
         closed = 1 - 0.5 ** (elapsed / HALF_LIFE_S)
-        leaving = closed * self.size.sum(axis=(0, 2)) / 2
-        self.interest = self.interest + opened - leaving + built
+        self._held = self._held + built
+        self.interest = self.interest + built + self._others(elapsed)
         self.size *= 1 - closed
         if seconds - self._forming_since >= COHORT_S:
             self._open(price, self._forming)
             self._forming = np.zeros_like(self._forming)
             self._forming_since = seconds
+
+    def _others(self, elapsed: float) -> Array:
+        """What those without leverage open, below 0 close, in steps; they hold both sides.
+
+        Their mood is an Ornstein-Uhlenbeck process. Who comes and goes with leverage trades with
+        them; what is closed by force they take up in time.
+        """
+        kept = np.exp(-elapsed / MOOD_S)
+        noise = self._many_rng.standard_normal(len(self._mood))
+        self._mood = kept * self._mood + np.sqrt(1 - kept * kept) * noise
+        opening = APPETITE * self.interest * self._mood * elapsed / COHORT_S
+        out: Array = opening + (self._held - self.interest) * elapsed / RETURN_S
+        return out
 
     def liquidate(self, mark: Array) -> list[Forced]:
         """Close what the mark has gone through; the sizes leave the open interest."""
