@@ -23,9 +23,15 @@ class Action:
 ACTIONS = (
     Action("help", "question_mark", "help", "?", "help", "this page, and back"),
     Action("open", "enter", "open", "Enter", "open",
-           "the symbol under the cursor: history, and every card of its bias"),
+           "what is under the cursor: a symbol, its card, a cell, a link"),
     Action("breakdown", "c", "breakdown", "c", "why",
            "categories of the row under the cursor: why its bias is so"),
+    Action("map", "m", "heat", "m", "map", "heat map: every symbol by every category, and back"),
+    Action("academy", "A", "academy", "A", "academy",
+           "what each card means and how to read it, and back"),
+    Action("link", "tab", "link(1)", "Tab", "link",
+           "next link of a card's or the academy's text; Enter follows it"),
+    Action("link_back", "shift+tab", "link(-1)", "S-Tab", "", "the link before"),
     Action("alerts", "a", "alerts", "a", "alerts", "the latest alerts, and back"),
     Action("feeds", "f", "feeds", "f", "feeds", "every feed and stream, and back"),
     Action("filter", "slash", "filter", "/", "filter",
@@ -35,15 +41,17 @@ ACTIONS = (
     Action("scalp", "1", "mode('scalp')", "1", "", "mode scalp, the quickest"),
     Action("day", "2", "mode('day')", "2", "", "mode day"),
     Action("swing", "3", "mode('swing')", "3", "", "mode swing, the slowest"),
-    Action("down", "down,j", "move(1)", "j ↓", "", "next symbol; scrolls where there is a list"),
-    Action("up", "up,k", "move(-1)", "k ↑", "", "previous symbol; scrolls back"),
-    Action("next", "right_square_bracket,right", "symbol(1)", "] →", "next",
-           "next symbol, on a symbol's screen too"),
-    Action("previous", "left_square_bracket,left", "symbol(-1)", "[ ←", "",
-           "previous symbol, likewise"),
+    Action("down", "down,j", "move(1)", "j ↓", "",
+           "next symbol, card or cell; scrolls where there is a text"),
+    Action("up", "up,k", "move(-1)", "k ↑", "", "the one before; scrolls back"),
+    Action("next", "right_square_bracket,right,l", "symbol(1)", "] → l", "next",
+           "next symbol; next card, column or page where one is open"),
+    Action("previous", "left_square_bracket,left,h", "symbol(-1)", "[ ← h", "",
+           "the one before, likewise"),
     Action("order", "greater_than_sign,o", "order(1)", "> o", "sort",
-           "sort by the next column; on a symbol, another order of cards"),
-    Action("order_back", "less_than_sign", "order(-1)", "<", "", "sort by the column before"),
+           "sort by the next column, or otherwise; academy: the next page"),
+    Action("order_back", "less_than_sign", "order(-1)", "<", "",
+           "sort by the column before; academy: the page before"),
     Action("turn", "r", "turn", "r", "", "the other way round; a click on a head does both"),
     Action("first", "g,home", "move(-1000)", "g", "", "first symbol or line"),
     Action("last", "G,end", "move(1000)", "G", "", "last symbol or line"),
@@ -55,10 +63,14 @@ ACTIONS = (
 BY_ID = {a.id: a for a in ACTIONS}
 # What the footer tells on each kind of screen, most useful first.
 FOOTERS = {
-    "home": ("help", "open", "filter", "quit", "breakdown", "alerts", "feeds", "order", "pause"),
-    "symbol": ("back", "next", "order", "help", "filter", "breakdown", "pause", "quit"),
+    "home": ("help", "open", "filter", "quit", "breakdown", "map", "alerts", "feeds", "order",
+             "academy", "pause"),
+    "symbol": ("back", "open", "next", "order", "help", "filter", "breakdown", "pause", "quit"),
+    "card": ("back", "next", "link", "open", "help", "academy", "pause", "quit"),
+    "map": ("back", "open", "order", "help", "next", "pause", "quit"),
+    "academy": ("back", "filter", "link", "open", "next", "help", "quit"),
     "page": ("back", "help", "quit", "pause"),
-}
+}  # fmt: skip
 PLAIN = {"↓": "Down", "↑": "Up", "→": "Right", "←": "Left"}
 
 

@@ -17,16 +17,11 @@ from textual.widgets import Input
 from cockpit import actions
 from cockpit.alerts.herald import Herald
 from cockpit.details import Desk
-from cockpit.failing import Failing
 from cockpit.paint import Painter, cap_colours, dismiss_writer, install_crop, mend_continue
-from cockpit.screens.alerts import Alerts
-from cockpit.screens.categories import Categories
-from cockpit.screens.feeds import FeedsPage
-from cockpit.screens.help import Help
 from cockpit.screens.home import Home
 from cockpit.screens.stage import Stage
-from cockpit.screens.symbol import Symbol
 from cockpit.theme import Indexed, Look
+from cockpit.visits import Visits
 from cockpit.widgets.grid import Grid
 from cockpit.widgets.scene import Scene
 from cockpit.zones import zone
@@ -36,7 +31,7 @@ from engine.snapshot import Snapshot, SnapshotSource
 SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 
-class CockpitApp(Failing, inherit_bindings=False):
+class CockpitApp(Visits, inherit_bindings=False):
     """The cockpit on a source of snapshots.
 
     `run` is the engine's coroutine function: started on mount, cancelled and awaited on exit; when
@@ -85,12 +80,6 @@ class CockpitApp(Failing, inherit_bindings=False):
 
     def get_default_screen(self) -> Home:
         return Home(self.look, len(self.source.latest().symbols))
-
-    @property
-    def home(self) -> Home:
-        found = self.screen_stack[0]
-        assert isinstance(found, Home)
-        return found
 
     def scene(self) -> Scene:
         """What to show now; the only reader of the source."""
@@ -161,10 +150,16 @@ class CockpitApp(Failing, inherit_bindings=False):
         self.paint()
 
     def action_move(self, rows: int) -> None:
-        if not (isinstance(self.screen, Stage) and self.screen.move(rows)):
-            self.action_symbol(rows)
+        if not (self.stage and self.stage.move(rows)):
+            self._step(rows)
 
-    def action_symbol(self, rows: int) -> None:
+    def action_symbol(self, step: int) -> None:
+        if self.stage and self.stage.aside(step):
+            self.paint()
+        else:
+            self._step(step)
+
+    def _step(self, rows: int) -> None:
         scene = self.scene()
         if scene.rows:
             place = max(0, min(len(scene.rows) - 1, scene.place + rows))
@@ -182,34 +177,6 @@ class CockpitApp(Failing, inherit_bindings=False):
     def on_heads_sorted(self) -> None:
         self.paint()
 
-    def action_open(self) -> None:
-        if isinstance(self.screen, Home | Categories) and self.scene().current:
-            self._visit(Symbol)
-
-    def action_breakdown(self) -> None:
-        sided = self.screen if isinstance(self.screen, Home | Symbol) else None
-        if sided is None or not sided.toggle_side():
-            self._visit(Categories)
-
-    def action_help(self) -> None:
-        self._visit(Help)
-
-    def action_feeds(self) -> None:
-        self._visit(FeedsPage)
-
-    def action_alerts(self) -> None:
-        self._visit(Alerts)
-
-    def _visit(self, kind: type[Stage]) -> None:
-        """Open a screen; from it go back, and to one that is open beneath go down."""
-        if isinstance(self.screen, kind):
-            self.pop_screen()
-        elif any(isinstance(screen, kind) for screen in self.screen_stack):
-            while not isinstance(self.screen, kind):
-                self.pop_screen()
-        else:
-            self.push_screen(kind(self.look))
-
     def action_order(self, step: int) -> None:
         if isinstance(self.screen, Stage):
             self.screen.reorder(step)
@@ -226,11 +193,6 @@ class CockpitApp(Failing, inherit_bindings=False):
         self._held = None if self._held else (self.source.latest(), monotonic())
         self.paint()
 
-    def action_filter(self) -> None:
-        while not (isinstance(self.screen, Stage) and self.screen.filter_line):
-            self.pop_screen()
-        self.screen.ask_filter()
-
     def on_input_changed(self, event: Input.Changed) -> None:
         if isinstance(self.screen, Stage):
             self.screen.filter = event.value.strip()
@@ -239,12 +201,6 @@ class CockpitApp(Failing, inherit_bindings=False):
     def on_input_submitted(self) -> None:
         if isinstance(self.screen, Stage):
             self.screen.end_filter()
-
-    async def action_back(self) -> None:
-        if isinstance(self.screen, Stage) and self.screen.clear_filter():
-            self.paint()
-        elif self.screen is not self.home:
-            self.pop_screen()
 
     def on_screen_resume(self) -> None:
         self.call_after_refresh(self.paint)

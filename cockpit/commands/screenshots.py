@@ -15,6 +15,8 @@ from engine.snapshot import Detail, Snapshot, SnapshotSource
 PICTURES: dict[str, tuple[tuple[int, int], tuple[str, ...], str]] = {
     "grid": ((120, 40), (), "dark"),
     "symbol": ((120, 40), ("enter",), "dark"),
+    "card": ((120, 40), ("enter", "enter"), "dark"),
+    "map": ((120, 40), ("m", "l"), "dark"),
     "feeds": ((120, 40), ("f",), "dark"),
     "alerts": ((120, 40), ("a",), "dark"),
     "grid-80x24": ((80, 24), (), "dark"),

@@ -18,7 +18,14 @@ from cockpit.widgets.states import TooSmall
 from cockpit.widgets.toast import Toast
 
 
-class Stage(Screen[None]):
+def step_link(chosen: int, step: int, count: int) -> int:
+    """The next of so many links, round and round; -1 where there is none."""
+    if not count:
+        return -1
+    return (chosen + step) % count if chosen >= 0 else (0 if step > 0 else count - 1)
+
+
+class Stage(Screen[None], inherit_bindings=False):
     """A screen that is shown scenes; below 80x24 it says so and shows nothing else.
 
     `kind` chooses the footer's keys; `wants` the parts of a Detail it needs, none by default.
@@ -71,6 +78,21 @@ class Stage(Screen[None]):
     def page(self, direction: int) -> bool:
         """Scroll by a page; False where there is nothing to scroll."""
         return False
+
+    def aside(self, step: int) -> bool:
+        """Go left or right; False where that is the next symbol."""
+        return False
+
+    def link(self, step: int) -> None:
+        """Choose another link of the text."""
+
+    def opens(self) -> "Stage | None":
+        """The screen that Enter opens on this one; None where it opens none."""
+        return None
+
+    def topic(self) -> tuple[str, str] | None:
+        """Page and anchor at which the academy is opened from here; None for any."""
+        return None
 
     def reorder(self, step: int) -> None:
         """Choose another order of what is listed."""

@@ -4,6 +4,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.widget import Widget
 
+from cockpit.screens.card import CardPage, topic_of
 from cockpit.screens.stage import Stage
 from cockpit.theme import Look
 from cockpit.widgets.about import About
@@ -12,7 +13,7 @@ from cockpit.widgets.breakdown import Breakdown
 from cockpit.widgets.cards import CardHeads, Cards
 from cockpit.widgets.chart import BiasChart, PriceChart
 from cockpit.widgets.filter import FilterLine
-from cockpit.widgets.ranks import ORDERS
+from cockpit.widgets.ranks import ORDERS, Ranked, rank
 from cockpit.widgets.scene import Scene
 from cockpit.widgets.total import Total
 
@@ -21,13 +22,18 @@ CHARTS = ((48, 14), (36, 10), (28, 7), (0, 6))
 
 
 class Symbol(Stage):
-    """The symbol under the cursor; the cursor moves here too."""
+    """The symbol under the cursor, and a cursor of its own in the list of cards.
+
+    `within`: the filter it is opened with, so that going back need not clear it first.
+    """
 
     kind = "symbol"
     wants = frozenset({"readings", "bars"})
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: Look, within: str = "") -> None:
         super().__init__(look)
+        self.filter = self._within = within
+        self._page: CardPage | None = None
         self.order = ORDERS[0]
         self.reverse = False
         self.side = True
@@ -46,7 +52,7 @@ class Symbol(Stage):
                 yield Cards(look, id="cards")
                 yield Total(look, id="sum")
             yield Breakdown(look, id="side")
-        yield FilterLine("part of a card or category, Enter keeps, Esc clears")
+        yield FilterLine("part of a card or category, in:order_flow for one alone")
         yield self.bar()
 
     def shown(self) -> tuple[Widget, ...]:
@@ -61,7 +67,9 @@ class Symbol(Stage):
             cards.search = total.search = self.filter
             if scene.current and scene.current.id != self._symbol:
                 self._symbol = scene.current.id
-                cards.scroll_to(y=0, animate=False, immediate=True)
+                cards.to_top()
+            if self._page is not None:
+                cards.cursor, self._page = self._page.card, None
         super().show(scene)
 
     def fit_to(self, width: int, height: int) -> None:
@@ -83,11 +91,11 @@ class Symbol(Stage):
     def reorder(self, step: int) -> None:
         self.reverse = False
         self.order = ORDERS[(ORDERS.index(self.order) + step) % len(ORDERS)]
-        self._cards.scroll_to(y=0, animate=False, immediate=True)
+        self._cards.to_top()
 
     def turn(self) -> None:
         self.reverse = not self.reverse
-        self._cards.scroll_to(y=0, animate=False, immediate=True)
+        self._cards.to_top()
 
     def on_card_heads_chosen(self, event: CardHeads.Chosen) -> None:
         if event.order == self.order:
@@ -97,12 +105,38 @@ class Symbol(Stage):
         self.again()
 
     def move(self, rows: int) -> bool:
-        self._cards.scroll_lines(rows)
+        if ranked := self._ranked():
+            self._cards.step(rows, ranked)
+            self.again()
         return True
 
     def page(self, direction: int) -> bool:
-        self._cards.scroll_lines(direction * (self._cards.size.height - 1))
-        return True
+        return self.move(direction * (self._cards.size.height - 1))
+
+    def on_cards_picked(self) -> None:
+        self.again()
+
+    def clear_filter(self) -> bool:
+        given = self.filter == self._within and not self.has_class("-filtering")
+        return not given and super().clear_filter()
+
+    def topic(self) -> tuple[str, str] | None:
+        ranked = self._ranked()
+        here = ranked.cards[self._cards.place_in(ranked)] if ranked and ranked.cards else None
+        return topic_of(here.card) if here else None
+
+    def opens(self) -> Stage | None:
+        """The page of the card under the cursor."""
+        ranked = self._ranked()
+        if ranked is None or not ranked.cards:
+            return None
+        ids = tuple(card.card for card in ranked.cards)
+        self._page = CardPage(self.look, ids[self._cards.place_in(ranked)], ids)
+        return self._page
+
+    def _ranked(self) -> Ranked | None:
+        """The cards as they are listed, also before they have been."""
+        return rank(self.scene, self.order, self.filter, self.reverse) if self.scene else None
 
     @property
     def _cards(self) -> Cards:

@@ -191,21 +191,26 @@ class CardHeads(Lines):
 
 
 class Cards(Lines):
-    """The rows; `order`, `reverse` and `search` are the user's choice."""
+    """The rows; `order`, `reverse` and `search` are the user's choice.
+
+    `cursor` is the card under the cursor, None for whichever is the first.
+    """
 
     def __init__(self, look: Look, id: str | None = None) -> None:
         super().__init__(look, id=id)
         self.order = ORDERS[0]
         self.reverse = False
         self.search = ""
+        self.cursor: str | None = None
         self.ranked: Ranked | None = None
+        self._followed: int | None = None
         self._drawn: dict[str, tuple[object, Line]] = {}
 
     def show(self, scene: Scene) -> None:
         state, detail = scene.current, scene.detail
         found = composite(state, scene.mode) if state else None
         held = scene.paused is not None
-        wanted = self.order, self.reverse, self.search
+        wanted = self.order, self.reverse, self.search, self.cursor
         if self.same(state and state.id, scene.mode, detail, found, wanted, held):
             return
         self.ranked = rank(scene, self.order, self.search, self.reverse)
@@ -217,13 +222,47 @@ class Cards(Lines):
         sizes = [abs(p) for p in self.ranked.points if p is not None]
         full = max(LEAST_FULL, *sizes, 0.0)
         places = layout(self.size.width, scene.windows)
-        cards, points = self.ranked.cards, self.ranked.points
+        cards, points, here = self.ranked.cards, self.ranked.points, self.place_of_cursor
 
         def draw(y: int) -> Line:
             named = names.get(cards[y].category, cards[y].category)
-            return self._row(Row(cards[y], points[y], named, full, self.look.glyphs), places)
+            row = Row(cards[y], points[y], named, full, self.look.glyphs)
+            return self._row(row, places, y == here)
 
         self.show_lines(Drawn(len(cards), draw))
+        # A card that keeps its place leaves the view where a wheel has put it.
+        if here != self._followed:
+            self._followed = here
+            self.reveal(here)
+
+    @property
+    def place_of_cursor(self) -> int:
+        return self.place_in(self.ranked)
+
+    def place_in(self, ranked: Ranked | None) -> int:
+        """Index of the cursor's card, 0 where it is not listed."""
+        cards = ranked.cards if ranked is not None else ()
+        return next((n for n, card in enumerate(cards) if card.card == self.cursor), 0)
+
+    def step(self, rows: int, ranked: Ranked) -> None:
+        """Put the cursor some rows further down these cards, up where negative."""
+        if ranked.cards:
+            place = max(0, min(len(ranked.cards) - 1, self.place_in(ranked) + rows))
+            self.cursor = ranked.cards[place].card
+
+    def to_top(self) -> None:
+        """Begin again with the first card."""
+        self.cursor = self._followed = None
+        self.to_line(0)
+
+    def on_click(self, event: events.Click) -> None:
+        y = event.y + self.scroll_offset.y
+        if self.ranked is not None and y < len(self.ranked.cards):
+            self.cursor = self.ranked.cards[y].card
+            self.post_message(self.Picked())
+
+    class Picked(Message):
+        """The user clicked on a card."""
 
     def _nothing(self, scene: Scene) -> list[Said]:
         if self.ranked is not None:
@@ -235,28 +274,32 @@ class Cards(Lines):
         return [("No cards yet", "strong"), ("", "text"),
                 ("they come with the first step", "muted")]  # fmt: skip
 
-    def _row(self, row: Row, places: tuple[tuple[str, str, int], ...]) -> Line:
-        key = (row, places)
+    def _row(self, row: Row, places: tuple[tuple[str, str, int], ...], here: bool) -> Line:
+        key = (row, places, here)
         kept = self._drawn.get(row.reading.card)
         if kept is not None and kept[0] == key:
             return kept[1]
-        line = self._available(row, places) if row.reading.available else self._absent(row, places)
+        ink = self.look.ink("cursor" if here else "background")
+        draw = self._available if row.reading.available else self._absent
+        mark = cell(row.glyphs.cursor if here else " ", 1, ink["accent"])
+        line = (mark, *draw(row, places, ink))
         self._drawn[row.reading.card] = key, line
         return line
 
-    def _available(self, row: Row, places: tuple[tuple[str, str, int], ...]) -> Line:
-        gap = Segment(" ", self.ink["blank"])
-        cells = ((*DRAW[name](row, window, size, self.ink), gap) for name, window, size in places)
-        return (cell("", 1, self.ink["blank"]), *cells)
+    def _available(self, row: Row, places: tuple[tuple[str, str, int], ...], ink: Ink) -> Line:
+        gap = Segment(" ", ink["blank"])
+        cells = ((*DRAW[name](row, window, size, ink), gap) for name, window, size in places)
+        used = 1 + sum(size + 1 for _, _, size in places)
+        return (*cells, cell("", max(0, self.size.width - used), ink["blank"]))
 
-    def _absent(self, row: Row, places: tuple[tuple[str, str, int], ...]) -> Line:
+    def _absent(self, row: Row, places: tuple[tuple[str, str, int], ...], ink: Ink) -> Line:
         """Name and category as ever, then why there is no reading."""
-        ink = self.ink | {"text": self.ink["dim"], "dim": self.ink["faint"]}
+        faded = ink | {"text": ink["dim"], "dim": ink["faint"]}
         first = [place for place in places if place[0] in ("name", "category")]
         used = 1 + sum(size + 1 for _, _, size in first)
-        gap = Segment(" ", self.ink["blank"])
-        cells = ((*DRAW[name](row, window, size, ink), gap) for name, window, size in first)
+        gap = Segment(" ", ink["blank"])
+        cells = ((*DRAW[name](row, window, size, faded), gap) for name, window, size in first)
         reason = row.reading.reason or "not available"
         room = max(0, self.size.width - used)
-        said = cell(reason, room, self.ink["dim"], "left", row.glyphs.ellipsis)
-        return (cell("", 1, self.ink["blank"]), *cells, said)
+        said = cell(reason, room, ink["dim"], "left", row.glyphs.ellipsis)
+        return (*cells, said)

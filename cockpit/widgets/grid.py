@@ -80,7 +80,7 @@ class Grid(Lines):
             lines = [self._row(s, scene, places, n) for n, s in enumerate(scene.rows)]
             self.show_lines(lines, starts(places) if places == self._places else ())
             self._places = places
-            self._follow(scene.place)
+            self.reveal(scene.place)
             return
         self._places = ()
 
@@ -110,14 +110,6 @@ class Grid(Lines):
         tail = Segment(" " * max(0, self.size.width - used), ink["blank"])
         row.line = ((mark,), *row.cells, (tail,))
         return row.line
-
-    def _follow(self, place: int) -> None:
-        """Keep the cursor's row in view when there are more rows than lines."""
-        top, height = self.scroll_offset.y, self.size.height
-        if height and not top <= place < top + height:
-            self.scroll_to(
-                y=place if place < top else place - height + 1, animate=False, immediate=True
-            )
 
     def on_click(self, event: events.Click) -> None:
         y = event.y + self.scroll_offset.y

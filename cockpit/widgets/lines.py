@@ -100,6 +100,17 @@ class Lines(ScrollView, can_focus=False):
         """Scroll down by some lines, up where negative."""
         self.scroll_relative(y=lines, animate=False, immediate=True)
 
+    def reveal(self, y: int) -> None:
+        """Scroll as little as it takes to have a line in view."""
+        top, height = self.scroll_offset.y, self.size.height
+        if height and not top <= y < top + height:
+            self.to_line(y if y < top else y - height + 1)
+
+    def to_line(self, y: int) -> None:
+        """Scroll until a line is the first, as far as there are lines; at once, also where the
+        lines have just become more than fit, of which Textual hears with the next layout."""
+        self.scroll_to(y=y, animate=False, immediate=True, force=True)
+
     def render_lines(self, crop: Region) -> list[Strip]:
         """The lines as they are: with neither border nor filter there is no style to add."""
         width, top = self.size.width, self.scroll_offset.y

@@ -7,6 +7,7 @@ from cockpit.widgets.scene import Scene, composite
 from engine.snapshot import Composite, Reading
 
 ORDERS = ("contribution", "score", "name")
+WITHIN = "in:"
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,10 @@ def points(readings: tuple[Reading, ...], found: Composite) -> tuple[float | Non
 
 
 def matches(reading: Reading, names: dict[str, str], search: str) -> bool:
-    """Whether a card's name, id or category contains a text."""
+    """Whether a card's name, id or category contains a text; `in:ID` is one category alone."""
     wanted = search.casefold()
+    if wanted.startswith(WITHIN):
+        return reading.category.casefold().startswith(wanted.removeprefix(WITHIN))
     fields = (reading.name, reading.card, reading.category, names.get(reading.category, ""))
     return any(wanted in field.casefold() for field in fields)
 

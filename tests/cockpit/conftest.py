@@ -4,6 +4,7 @@ Everything is computed from fixed numbers; nothing reads a clock or a random sta
 """
 
 import math
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +32,8 @@ from engine.snapshot import (
     SymbolState,
 )
 
+GOLDENS = Path(__file__).parent.parent / "goldens" / "cockpit"
+SIZES = ((80, 24), (120, 40), (200, 50))
 NS = 1_000_000_000
 TS = 1_770_000_000 * NS
 WINDOWS = {
@@ -361,6 +364,15 @@ def picture(name: str) -> Snapshot:
         rows = (change(s, price=change(s.price, age=s.price.age and 400.0)) for s in made.symbols)
         return change(made, symbols=tuple(rows), feeds={"binance": feed("partial", "no answer")})
     return made
+
+
+def compare(name: str, shown: str) -> None:
+    """With a file of tests/goldens/cockpit; BLACKPERP_UPDATE_GOLDENS=1 writes it."""
+    path = GOLDENS / f"{name}.txt"
+    if os.environ.get("BLACKPERP_UPDATE_GOLDENS") == "1":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(shown, encoding="utf-8", newline="\n")
+    assert shown == path.read_text(encoding="utf-8")
 
 
 async def settle(pilot: Pilot[None], *keys: str) -> None:

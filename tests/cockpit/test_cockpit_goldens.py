@@ -3,13 +3,10 @@
 After a wanted change: `BLACKPERP_UPDATE_GOLDENS=1 pytest tests/cockpit`, then read the diff.
 """
 
-import os
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-GOLDENS = Path(__file__).parent.parent / "goldens" / "cockpit"
 SIZES = ((80, 24), (120, 40), (200, 50))
 # name: snapshot, keys, settings
 CASES = {
@@ -51,14 +48,6 @@ CASES = {
 }
 
 
-def compare(name: str, shown: str) -> None:
-    path = GOLDENS / f"{name}.txt"
-    if os.environ.get("BLACKPERP_UPDATE_GOLDENS") == "1":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(shown, encoding="utf-8", newline="\n")
-    assert shown == path.read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
 @pytest.mark.parametrize("case", CASES)
 async def test_screen(
@@ -72,7 +61,7 @@ async def test_screen(
         await lab.settle(pilot, *keys)
         shown = lab.screen_text(app)
         assert len(shown.splitlines()) == size[1]
-        compare(f"{case}_{size[0]}x{size[1]}", shown)
+        lab.compare(f"{case}_{size[0]}x{size[1]}", shown)
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -81,13 +70,13 @@ async def test_styles_of_the_new_screens(theme: str, lab: ModuleType) -> None:
     app = lab.cockpit(lab.full(), theme=theme)
     async with app.run_test(size=(80, 24)) as pilot:
         await lab.settle(pilot, "j", "enter")
-        compare(f"styles_symbol_{theme}", lab.screen_styles(app, range(1, 14)))
+        lab.compare(f"styles_symbol_{theme}", lab.screen_styles(app, range(1, 14)))
         app.source.snapshot = lab.picture("limited")
         await lab.settle(pilot, "f")
-        compare(f"styles_feeds_{theme}", lab.screen_styles(app, range(1, 9)))
+        lab.compare(f"styles_feeds_{theme}", lab.screen_styles(app, range(1, 9)))
         app.source.snapshot = lab.picture("alerts")
         await lab.settle(pilot, "escape", "a")
-        compare(f"styles_alerts_{theme}", lab.screen_styles(app, range(1, 7)))
+        lab.compare(f"styles_alerts_{theme}", lab.screen_styles(app, range(1, 7)))
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -97,7 +86,9 @@ async def test_styles(theme: str, lab: ModuleType) -> None:
     async with app.run_test(size=(160, 40)) as pilot:
         await lab.settle(pilot)
         rows = [*range(5), 13, 39]
-        compare(f"styles_{theme}", "".join(lab.screen_styles(app, range(y, y + 1)) for y in rows))
+        lab.compare(
+            f"styles_{theme}", "".join(lab.screen_styles(app, range(y, y + 1)) for y in rows)
+        )
 
 
 @pytest.mark.parametrize("glyphs", ["braille", "ascii"])
@@ -110,9 +101,9 @@ async def test_toast(size: tuple[int, int], glyphs: str, lab: ModuleType) -> Non
         app.source.snapshot = lab.picture("alerts")
         await lab.settle(pilot)
         name = "toast" if glyphs == "braille" else "toast_ascii"
-        compare(f"{name}_{size[0]}x{size[1]}", lab.screen_text(app))
+        lab.compare(f"{name}_{size[0]}x{size[1]}", lab.screen_text(app))
         if size == (80, 24) and glyphs == "braille":
-            compare("styles_toast", lab.screen_styles(app, range(18, 24)))
+            lab.compare("styles_toast", lab.screen_styles(app, range(18, 24)))
 
 
 async def test_80x24_holds_every_symbol(lab: ModuleType) -> None:

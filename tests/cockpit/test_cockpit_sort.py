@@ -180,8 +180,8 @@ async def test_only_the_cards_in_view_are_drawn(lab: ModuleType) -> None:
         await lab.settle(pilot, "greater_than_sign", "greater_than_sign")
         for _ in range(9):
             await lab.settle(pilot, "pagedown")
-        lines = [n for n in range(many) if f" Card {n:03}" in lab.screen_text(app)]
+        lines = [n for n in range(many) if f"Card {n:03}" in lab.screen_text(app)]
         assert lines == list(range(many - cards.size.height, many))
         await lab.settle(pilot, "g", "r")
-        lines = [n for n in range(many) if f" Card {n:03}" in lab.screen_text(app)]
+        lines = [n for n in range(many) if f"Card {n:03}" in lab.screen_text(app)]
         assert lines == list(range(many - cards.size.height, many))

@@ -113,7 +113,7 @@ async def test_enter_and_the_ways_back(lab: ModuleType) -> None:
             assert app.screen is app.home
         await lab.settle(pilot, "c", "enter")
         assert isinstance(app.screen, Symbol)
-        await lab.settle(pilot, "enter")
+        await lab.settle(pilot, "enter", "escape")
         assert isinstance(app.screen, Symbol)
 
 
@@ -184,13 +184,15 @@ async def test_lines_and_pages_scroll(lab: ModuleType) -> None:
         first = cards_of(app)[0]
         assert first in lab.screen_text(app)
         await lab.settle(pilot, "j", "j")
-        assert cards.scroll_offset.y == 2
+        assert (cards.place_of_cursor, cards.scroll_offset.y) == (2, 0)
         await lab.settle(pilot, "pagedown")
-        assert cards.scroll_offset.y == 2 + cards.size.height - 1
+        assert cards.place_of_cursor == 2 + cards.size.height - 1
+        assert cards.scroll_offset.y == 2
         await lab.settle(pilot, "G")
+        assert cards.place_of_cursor == 38
         assert cards.scroll_offset.y == 39 - cards.size.height
         await lab.settle(pilot, "right_square_bracket")
-        assert cards.scroll_offset.y == 0
+        assert (cards.place_of_cursor, cards.scroll_offset.y) == (0, 0)
 
 
 async def test_breakdown_beside_or_by_itself(lab: ModuleType) -> None:
