@@ -106,19 +106,22 @@ class Normaliser:
         return self._normalise(x, lanes, cards)
 
     def _normalise(self, x: Array, lanes: Places | slice, cards: Places | slice) -> Array:
+        centre, scale = self.scale(lanes, cards)
+        usable = scale == scale
+        flat = np.where(np.isnan(x), np.nan, 0.0)
+        out: Array = np.where(usable, (x - centre) / np.where(usable, scale, 1.0), flat)
+        return out
+
+    def scale(self, lanes: Places | slice, cards: Places | slice) -> tuple[Array, Array]:
+        """(centre, scale): normalised = (raw - centre) / scale; NaN while nothing has moved."""
         weight, total, square = self._with_past((lanes, cards))
         weight = np.maximum(weight, TINY)
         mean = total / weight
         centre = np.where(self._centred[cards], mean, 0.0)
         spread = square / weight - centre * (2 * mean - centre)
-        fixed = self._fixed[cards]
         # Rounding leaves a residue of the mean square; below it there is no scale to speak of.
-        usable = fixed | (spread > 1e-12 * square / weight)
-        scale = np.where(fixed, self._unit[cards], np.sqrt(np.maximum(spread, 0.0)))
-        offset = np.where(fixed, x, x - centre)
-        flat = np.where(np.isnan(x), np.nan, 0.0)
-        out: Array = np.where(usable, offset / np.where(usable, scale, 1.0), flat)
-        return out
+        moved = np.where(spread > 1e-12 * square / weight, np.sqrt(np.maximum(spread, 0.0)), np.nan)
+        return centre, np.where(self._fixed[cards], self._unit[cards], moved)
 
     def _with_past(self, at: tuple[Places | slice, Places | slice]) -> tuple[Array, Array, Array]:
         past = self.past
@@ -133,12 +136,16 @@ class Normaliser:
             self._square[at] + decay * past._square[at],
         )
 
-    def sufficiency(self, cards: Places | slice = slice(None)) -> Array:
-        """n / (n + 30) per lane of the cards, n independent samples seen."""
+    def total_seen(self, cards: Places | slice = slice(None)) -> Array:
+        """Seconds each lane of the cards has seen, history included, at most its look-back."""
         seen, past = self.seen[:, cards], self.past
         if past is not None:
             seen = seen + past.seen[:, cards]
-        seen = np.minimum(seen, self.lanes.look_back[:, cards, None])
-        n = seen / self.lanes.unit[:, cards, None]
+        out: Array = np.minimum(seen, self.lanes.look_back[:, cards, None])
+        return out
+
+    def sufficiency(self, cards: Places | slice = slice(None)) -> Array:
+        """n / (n + 30) per lane of the cards, n independent samples seen."""
+        n = self.total_seen(cards) / self.lanes.unit[:, cards, None]
         out: Array = n / (n + 30)
         return out

@@ -128,20 +128,21 @@ class Reader:
     def decision(self, symbol: str, mode: str, ts: int) -> StoredDecision | None:
         """The newest decision at or before `ts`, None where there is none."""
         with self._snapshot():
-            row = self._connection.execute(
-                f"{_COMPOSITE} ts <= ? ORDER BY ts DESC LIMIT 1",
-                (self._id("symbols", symbol), self._id("modes", mode), ts),
-            ).fetchone()
+            row = self._newest(symbol, mode, ts)
             return None if row is None else self._decision(symbol, mode, row)
 
     def composite(self, symbol: str, mode: str, ts: int) -> CompositeRow | None:
         """The newest decision at or before `ts` without its readings, None where there is none."""
         with self._snapshot():
-            row = self._connection.execute(
-                f"{_COMPOSITE} ts <= ? ORDER BY ts DESC LIMIT 1",
-                (self._id("symbols", symbol), self._id("modes", mode), ts),
-            ).fetchone()
+            row = self._newest(symbol, mode, ts)
             return None if row is None else self._composite(row, mode)
+
+    def _newest(self, symbol: str, mode: str, ts: int) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._connection.execute(
+            f"{_COMPOSITE} ts <= ? ORDER BY ts DESC LIMIT 1",
+            (self._id("symbols", symbol), self._id("modes", mode), ts),
+        ).fetchone()
+        return row
 
     def instants(self, mode: str, start: int, end: int, limit: int) -> list[int]:
         """The first `limit` instants of the mode's decisions whose readings are kept."""
