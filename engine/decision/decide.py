@@ -33,6 +33,7 @@ BACKFILLED = frozenset(
 ALWAYS = frozenset({"cards", "calendar"})
 # A card of several venues is as fresh as the second of those that bring the input.
 VENUES = "venues"
+UNNAMED_S = 60.0  # the silence limit of an input that the config does not name
 MOST_BETA = 1.5
 # Coverage below which a decision goes no higher than LEAN.
 THIN = 0.5
@@ -255,10 +256,9 @@ class Decider:
         unknown = np.full(len(self.symbols), np.nan)
         fresh = np.ones((len(needs) + 1, len(self.symbols)))
         if needs:
-            limit = np.array([[limits.get(n.removeprefix(f"{VENUES}:"), 60.0)] for n in needs])
+            limit = np.array([[silence_limit(need, limits)] for need in needs])
             age = np.array([ages.get(need, unknown) for need in needs])
-            value = np.clip((3 * limit - age) / (2 * limit), 0.0, 1.0)
-            fresh[:-1] = np.where(value == value, value, 0.0)
+            fresh[:-1] = freshness(age, limit)
         return np.where(self.can_have, fresh[self._gates.of_card].min(axis=1), 0.0)
 
     def _decide(self, mode: str, readings: Readings, weights: Array, due: Mask,
@@ -330,6 +330,17 @@ class _Gates:
         self.of_card = np.full((len(cards), max(map(len, own), default=1)), len(place))
         for row, needs in zip(self.of_card, own, strict=True):
             row[: len(needs)] = [place.get(need, len(place)) for need in needs]
+
+
+def silence_limit(need: str, limits: Mapping[str, float]) -> float:
+    """Seconds of silence that an input is allowed, whoever brings it."""
+    return limits.get(need.removeprefix(f"{VENUES}:"), UNNAMED_S)
+
+
+def freshness(age: Array, limit: Array | float) -> Array:
+    """1 up to the limit, falling to 0 at three times it; 0 where the age (s) is not known."""
+    value = np.clip((3 * limit - age) / (2 * limit), 0.0, 1.0)
+    return np.where(value == value, value, 0.0)
 
 
 def inputs_of(card: Card) -> tuple[str, ...]:

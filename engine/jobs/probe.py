@@ -9,7 +9,14 @@ from engine.cards.card import CATEGORIES
 from engine.clock import NS
 from engine.config import MODES, Config
 from engine.decision.composite import Weights
-from engine.decision.decide import ALWAYS, VENUES, Decision, inputs_of
+from engine.decision.decide import (
+    ALWAYS,
+    VENUES,
+    Decision,
+    freshness,
+    inputs_of,
+    silence_limit,
+)
 from engine.decision.scales import scales_of
 from engine.jobs.explain import Facts, Inner, Moment, NeedPart, known
 from engine.jobs.offline import Offline
@@ -169,10 +176,10 @@ def _need(pipeline: Pipeline, need: str, now: int, s: int, old: Mapping[str, Arr
           limits: Mapping[str, float]) -> NeedPart:  # fmt: skip
     if need in ALWAYS:
         return NeedPart(need, freshness=1.0)
-    age = known(old[need][s]) if need in old else None
-    limit = limits.get(need.removeprefix(f"{VENUES}:"), 60.0)
-    fresh = 0.0 if age is None else min(max((3 * limit - age) / (2 * limit), 0.0), 1.0)
-    return NeedPart(need, age, limit, fresh, _venues(pipeline, need, now, s))
+    age = np.asarray(old[need][s] if need in old else np.nan)
+    limit = silence_limit(need, limits)
+    fresh = float(freshness(age, limit))
+    return NeedPart(need, known(float(age)), limit, fresh, _venues(pipeline, need, now, s))
 
 
 def _venues(pipeline: Pipeline, need: str, now: int, s: int) -> dict[str, float | None]:

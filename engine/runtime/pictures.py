@@ -9,7 +9,7 @@ from engine.alerts.watch import Watch
 from engine.cards.card import CATEGORIES, Card
 from engine.clock import NS
 from engine.config import MODES
-from engine.decision.decide import ALWAYS, VENUES, Decision, inputs_of
+from engine.decision.decide import ALWAYS, VENUES, Decision, inputs_of, silence_limit
 from engine.decision.timeframes import ABSENT, STEPS
 from engine.market.market import Listed
 from engine.market.view import WINDOWS, Array
@@ -319,8 +319,7 @@ class Pictures:
             return f"waiting for {', '.join(map(_named, unheard))}"
         limits = self.pipeline.config.freshness
         for need in wanted:
-            limit = limits.get(need.removeprefix(f"{VENUES}:"), 60.0)
-            if need in old and old[need][s] >= 3 * limit:
+            if need in old and old[need][s] >= 3 * silence_limit(need, limits):
                 return f"{_named(need)} is {old[need][s]:.0f} s old"
         return "too little history" if np.isnan(raw).all() else "normaliser is warming up"
 
