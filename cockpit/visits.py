@@ -88,6 +88,25 @@ class Visits(Failing, inherit_bindings=False):
         if self.stage:
             self.stage.link(step)
 
+    def action_pin(self) -> None:
+        if self.stage and (current := self.scene().current):
+            self.stage.pin(current.id)
+            self.paint()
+
+    def action_preset(self, step: int) -> None:
+        self._told("preset", step)
+
+    def action_zoom(self, step: int) -> None:
+        self._told("zoom", step)
+
+    def action_pan(self, step: int) -> None:
+        self._told("pan", step)
+
+    def _told(self, what: str, step: int) -> None:
+        if self.stage:
+            getattr(self.stage, what)(step)
+            self.paint()
+
     def action_filter(self) -> None:
         while not (self.stage and self.stage.filter_line):
             self.pop_screen()

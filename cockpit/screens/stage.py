@@ -84,7 +84,19 @@ class Stage(Screen[None], inherit_bindings=False):
         return False
 
     def link(self, step: int) -> None:
-        """Choose another link of the text."""
+        """Choose another tab, or another link of the text."""
+
+    def pin(self, symbol: str) -> None:
+        """Keep a symbol above the others, or no longer."""
+
+    def preset(self, step: int) -> None:
+        """Choose another set of columns."""
+
+    def zoom(self, step: int) -> None:
+        """Show shorter (+1) or longer (-1) bars."""
+
+    def pan(self, step: int) -> None:
+        """Scroll a chart back (-1) or towards now (+1)."""
 
     def opens(self) -> "Stage | None":
         """The screen that Enter opens on this one; None where it opens none."""

@@ -16,6 +16,7 @@ import json
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,10 @@ from engine.runtime.inputs import ages
 from engine.sim.market.scenario import MARTINGALE, Switches
 
 Array = NDArray[np.float64]
+Said = tuple[int, int, Array, Array, Array]
+WORDS = (
+    "STRONG_SHORT", "SHORT", "LEAN_SHORT", "WAIT", "LEAN_LONG", "LONG", "STRONG_LONG",
+)  # fmt: skip
 DAYS = 8 * 1440.0  # minutes of the past that the normalisers see with --backfill
 SATURATED = 0.95
 COPY = 0.98
@@ -48,7 +53,9 @@ class Day:
 
     `steps`, `at` (T,): the step's instant and that of its `mid` (T, S), ns; `tilt` (T, S): the
     truth about the takers then. `looks` (N,): steps at which `score` (N, M, C, S) was taken, in
-    127ths, -128 for none. `can_have` (C, S). `why` (M, C): what an absent card lacks.
+    127ths, -128 for none. `can_have` (C, S). `why` (M, C): what an absent card lacks. `decided`
+    (D,): instants of decisions, of `mode`; `bias`, `conviction` and `word` (D, S) what they said,
+    the place in WORDS, -1 for none. `changes`: 'mode subject kind' -> transitions.
     """
 
     about: dict[str, Any]
@@ -64,10 +71,16 @@ class Day:
     score: NDArray[np.int8]
     can_have: NDArray[np.bool_]
     why: list[list[str]]
+    decided: NDArray[np.int64]
+    mode: NDArray[np.int8]
+    bias: NDArray[np.float32]
+    conviction: NDArray[np.float32]
+    word: NDArray[np.int8]
+    changes: dict[str, int]
 
     def save(self, path: Path) -> None:
         """Keep it; the file is there whole or as it was before."""
-        plain = {"about", "cards", "categories", "scopes", "symbols", "why"}
+        plain = {"about", "cards", "categories", "scopes", "symbols", "why", "changes"}
         words = {name: getattr(self, name) for name in plain}
         arrays = {name: getattr(self, name) for name in self.__slots__ if name not in plain}
         part = path.with_name(path.name + ".part")
@@ -101,12 +114,17 @@ class Collector:
     tilt: list[NDArray[np.float32]] = field(default_factory=list)
     looks: list[int] = field(default_factory=list)
     score: list[NDArray[np.int8]] = field(default_factory=list)
+    decided: list[Said] = field(default_factory=list)
+    changes: Counter[str] = field(default_factory=Counter)
     begun: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     oldest: dict[str, float] = field(default_factory=dict)
 
-    def take(self, run: Offline, now: int) -> None:
-        """The step that the run's engine has just made."""
+    def take(self, run: Offline, now: int, decisions: list[Decision]) -> None:
+        """The step that the run's engine has just made, and what it decided."""
         market, decider = run.market, run.engine.pipeline.decider
+        for made in decisions:
+            self.decided.append(_slim(made))
+            self.changes.update(f"{made.mode} {c.subject} {c.kind}" for c in made.transitions)
         self.steps.append(now)
         self.at.append(market.now)
         self.mid.append(market.mids)
@@ -132,7 +150,8 @@ class Collector:
     def day(self, run: Offline, about: dict[str, Any]) -> Day:
         """What was collected until now."""
         decider, market = run.engine.pipeline.decider, run.market
-        none = np.empty((0, len(MODES), len(decider.cards), len(decider.symbols)), dtype=np.int8)
+        symbols = len(decider.symbols)
+        none = np.empty((0, len(MODES), len(decider.cards), symbols), dtype=np.int8)
         return Day(
             about=about,
             cards=[card.id for card in decider.cards],
@@ -148,6 +167,12 @@ class Collector:
             can_have=decider.can_have.copy(),
             why=[[self._why(decider, m, c) for c in range(len(decider.cards))]
                  for m in range(len(MODES))],
+            decided=np.array([said[0] for said in self.decided], dtype=np.int64),
+            mode=np.array([said[1] for said in self.decided], dtype=np.int8),
+            bias=_rows([said[2] for said in self.decided], symbols),
+            conviction=_rows([said[3] for said in self.decided], symbols),
+            word=_rows([said[4] for said in self.decided], symbols).astype(np.int8),
+            changes=dict(self.changes),
         )  # fmt: skip
 
     def _why(self, decider: Decider, mode: int, place: int) -> str:
@@ -183,6 +208,18 @@ class Collector:
         return "stale, ages up to " + ", ".join(f"{n} {age:.0f} s" for n, age in old.items())
 
 
+def _slim(made: Decision) -> Said:
+    """Instant, mode, and over symbols bias, conviction and place of the word."""
+    word = np.array([WORDS.index(word) if word else -1 for word in made.decision])
+    undecided = word < 0
+    bias = np.where(undecided, np.nan, made.parts.bias)
+    return made.ts, MODES.index(made.mode), bias, made.conviction, word
+
+
+def _rows(rows: list[Array], width: int) -> NDArray[np.float32]:
+    return np.array(rows, dtype=np.float32).reshape(len(rows), width)
+
+
 def collect(hours: float, rate: float, dt: float, seed: int, *, backfill: bool,
             switches: str = "planted", every: int = 60, after: float = 1800.0,
             save: Path | None = None, scenario: str = "default") -> Day:  # fmt: skip
@@ -194,7 +231,7 @@ def collect(hours: float, rate: float, dt: float, seed: int, *, backfill: bool,
     collector, began = Collector(every, after), time.process_time()
 
     def told(now: int, decisions: list[Decision]) -> None:
-        collector.take(run, now)
+        collector.take(run, now, decisions)
         if now % (3600 * NS) == 0:
             if save:
                 collector.day(run, about).save(save)
