@@ -6,15 +6,27 @@ from datetime import datetime
 from functools import reduce
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 import platformdirs
 from msgspec import Meta, Struct
 
+from engine.alert_rules import AlertRule as AlertRule
+from engine.alert_rules import AlertsConfig as AlertsConfig
 from engine.instruments import Instrument
 from engine.schema import ConfigError as ConfigError
-from engine.schema import Keys, dotted, find_fault, is_timezone, no_such_key, read
+from engine.schema import (
+    Keys,
+    NonNegative,
+    Positive,
+    SymbolId,
+    dotted,
+    find_fault,
+    is_timezone,
+    no_such_key,
+    read,
+)
 
 APP = "blackperp-cockpit"
 WINDOWS: dict[str, int] = {"10s": 10, "1m": 60, "5m": 300, "1h": 3600, "4h": 14400, "1d": 86400}
@@ -25,13 +37,7 @@ BUILT_IN = "built in"
 CLOSED = ("categories", "freshness", "feeds", "feeds.*.urls", "feeds.*.every")
 _MISSING = object()
 
-Positive = Annotated[float, Meta(gt=0, le=1e9)]
-NonNegative = Annotated[float, Meta(ge=0, le=1e9)]
 CategoryWeight = Annotated[float, Meta(ge=0, le=4)]
-SymbolId = Annotated[
-    str,
-    Meta(pattern="^[A-Z0-9]{1,20}USDT$", description="a coin and USDT in capitals, as in BTCUSDT"),
-]
 Url = Annotated[
     str,
     Meta(pattern="^(wss?|https?)://", description="a URL that begins with wss:// or https://"),
@@ -129,9 +135,12 @@ class KeepDays(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoreConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """`checkpoint_minutes`: between states kept for a restart; 0, at a clean stop alone."""
+
     path: str | None = None
     keep_days: KeepDays = KeepDays()
     vacuum_hours: Positive = 24.0
+    checkpoint_minutes: NonNegative = 15.0
 
 
 class RecordingConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,13 +148,36 @@ class RecordingConfig(Struct, frozen=True, forbid_unknown_fields=True):
     level: Annotated[int, Meta(ge=1, le=19)] = 6
 
 
+# Columns of the cockpit's grid; each category is one too, by its id.
+GRID_COLUMNS = (
+    "symbol", "price", "change", "bias", *MODES, "conviction", "decision", "arrows", "agreement",
+    "coverage", "cards", "state", "strip", "spark", "spread", "funding", "funding_year", "oi",
+    "liquidated", "liq_long", "liq_short", "liq_side", "class", "age",
+)  # fmt: skip
+
+
+def grid_columns(categories: Collection[str]) -> list[str]:
+    """Every id a preset of columns may name; the category Funding is `funding_category`."""
+    taken = [f"{c}_category" if c in GRID_COLUMNS else c for c in categories]
+    return [*GRID_COLUMNS, *taken]
+
+
 class CockpitConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """`presets`: columns by the name of a set, most wanted first; `flash`: bright new digits."""
+
     paint_hz: Annotated[float, Meta(ge=0.2, le=10)] = 4.0
-    theme: Literal["dark", "light"] = "dark"
-    glyphs: Literal["braille", "ascii"] = "braille"
+    theme: Literal["dark", "light", "colour-blind", "colour-blind-light", "ansi-16"] = "dark"
+    glyphs: Literal["braille", "block", "ascii"] = "braille"
     mouse: bool = True
     mode: Literal["scalp", "day", "swing"] = "day"
     timezone: str = "local"
+    flash: bool = True
+    presets: dict[
+        Annotated[str, Meta(min_length=1, max_length=12, description="a name of 1 to 12 letters")],
+        Annotated[list[str], Meta(min_length=1, description="a list of columns, one at least")],
+    ] = {}
+    # Keys by action; the cockpit knows which actions and keys there are.
+    keymap: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         if not is_timezone(self.timezone):
@@ -153,81 +185,6 @@ class CockpitConfig(Struct, frozen=True, forbid_unknown_fields=True):
                 f"timezone: is '{self.timezone}'; must be local, UTC or a name such as"
                 " Europe/Berlin"
             )
-
-
-Mode = Literal["scalp", "day", "swing"]
-Severity = Literal["info", "warning", "error"]
-State = Literal["NEUTRAL", "BULLISH", "BEARISH", "STRONG_BULLISH", "STRONG_BEARISH", "CONFLICTED"]
-Turn = Literal["flip", "conflict", "deceleration", "exhaustion"]
-# What each rule understands beside cooldown and severity.
-RULE_KEYS: dict[str, tuple[str, ...]] = {
-    "price": ("level", "direction", "hysteresis", "symbols"),
-    "bias": ("level", "direction", "hysteresis", "symbols", "modes"),
-    "state": ("states", "seconds", "symbols", "modes"),
-    "feed_down": ("seconds", "partial", "feeds"),
-    **dict.fromkeys(get_args(Turn), ("direction", "categories", "symbols", "modes")),
-}
-
-
-class AlertRule(Struct, frozen=True, forbid_unknown_fields=True):
-    """One rule; empty lists mean all, of categories the composite itself.
-
-    `hysteresis` in % of the level for a price, in points for a bias; `seconds` how long a state or
-    a failure must stand; `cooldown` seconds between two alerts about the same thing.
-    """
-
-    rule: Literal["price", "bias", "state", "feed_down", Turn]
-    level: Annotated[float, Meta(ge=-1e9, le=1e9)] | None = None
-    direction: Literal["up", "down", "both"] = "both"
-    hysteresis: NonNegative | None = None
-    states: list[State] = []
-    seconds: NonNegative | None = None
-    partial: bool = False
-    cooldown: NonNegative = 300.0
-    severity: Severity = "warning"
-    symbols: list[SymbolId] = []
-    modes: list[Mode] = []
-    feeds: list[str] = []
-    categories: list[str] = []
-
-    def __post_init__(self) -> None:
-        for field in msgspec.structs.fields(self):
-            name = field.name
-            foreign = name not in ("rule", "cooldown", "severity", *RULE_KEYS[self.rule])
-            if foreign and getattr(self, name) not in (None, [], False, "both"):
-                keys = ", ".join(RULE_KEYS[self.rule])
-                raise ValueError(f"{name}: not for rule {self.rule}, which takes {keys}")
-        if self.rule in ("price", "bias") and self.level is None:
-            raise ValueError("level: missing; add it")
-        if self.rule == "price" and not self.symbols:
-            raise ValueError("symbols: missing; a price level belongs to a symbol")
-        if self.rule == "price" and (self.level or 0.0) <= 0:
-            raise ValueError(f"level: is {self.level:g}; must be a price above 0")
-        if self.rule == "bias" and abs(self.level or 0.0) > 100:
-            raise ValueError(f"level: is {self.level:g}; must be from -100 to 100")
-
-
-DEFAULT_RULES = (
-    AlertRule("bias", level=40, direction="up", modes=["day", "swing"]),
-    AlertRule("bias", level=-40, direction="down", modes=["day", "swing"]),
-    AlertRule("state", states=["CONFLICTED"], seconds=120, cooldown=1800, modes=["day"],
-              severity="info"),
-    AlertRule("feed_down", seconds=30, severity="error"),
-    AlertRule("feed_down", partial=True, seconds=300, cooldown=3600),
-)  # fmt: skip
-
-
-class AlertsConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How alerts reach the terminal, and the rules; those of severity info are only shown."""
-
-    bell: bool = True
-    # YAML reads a bare `off` as false.
-    desktop: Annotated[bool | Literal["off", "osc9"], Meta(description="off or osc9")] = False
-    rules: list[AlertRule] = msgspec.field(default_factory=lambda: list(DEFAULT_RULES))
-
-    def __post_init__(self) -> None:
-        if self.desktop is True:
-            raise ValueError("desktop: is true; must be off or osc9")
 
 
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -274,6 +231,13 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
         ids = [entry.id for entry in self.symbols]
         if twice := {i for i in ids if ids.count(i) > 1}:
             raise ValueError(f"symbols: {min(twice)} is listed twice; keep one")
+        columns = grid_columns(self.categories)
+        for name, chosen in self.cockpit.presets.items():
+            if strange := [c for c in chosen if c not in columns]:
+                allowed = ", ".join(columns)
+                raise ValueError(
+                    f"cockpit.presets.{name}: '{strange[0]}' is no column; allowed are {allowed}"
+                )
         named = {f"class_priors.{group}": list(p) for group, p in self.class_priors.items()}
         for n, rule in enumerate(self.alerts.rules):
             named[f"alerts.rules[{n}].categories"] = rule.categories

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 import yaml
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 try:
     from yaml import CSafeLoader as _SafeLoader
@@ -14,6 +14,12 @@ except ImportError:  # libyaml is optional
 
 Keys = tuple[str | int, ...]
 Fault = tuple[Keys, str]
+Positive = Annotated[float, Meta(gt=0, le=1e9)]
+NonNegative = Annotated[float, Meta(ge=0, le=1e9)]
+SymbolId = Annotated[
+    str,
+    Meta(pattern="^[A-Z0-9]{1,20}USDT$", description="a coin and USDT in capitals, as in BTCUSDT"),
+]
 
 
 class ConfigError(Exception):

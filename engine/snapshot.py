@@ -7,6 +7,26 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from engine.detail import BAR_SPANS as BAR_SPANS
+from engine.detail import DEPTH_BPS as DEPTH_BPS
+from engine.detail import Bar as Bar
+from engine.detail import Cluster as Cluster
+from engine.detail import Course as Course
+from engine.detail import Decided as Decided
+from engine.detail import Footprint as Footprint
+from engine.detail import FootprintCell as FootprintCell
+from engine.detail import FootprintColumn as FootprintColumn
+from engine.detail import Level as Level
+from engine.detail import Move as Move
+from engine.detail import Moved as Moved
+from engine.detail import Print as Print
+from engine.detail import Swing as Swing
+from engine.detail import VenueBook as VenueBook
+from engine.detail import VenueFlow as VenueFlow
+from engine.detail import VenuePosition as VenuePosition
+from engine.detail import VenuePrice as VenuePrice
+from engine.detail import Wall as Wall
+
 ModeOfData = Literal["live", "demo", "replay", "store"]
 MODES = ("scalp", "day", "swing")
 TRANSITIONS = (
@@ -219,7 +239,10 @@ class Snapshot(Struct, frozen=True):
 class Reading(Struct, frozen=True):
     """One card for one symbol in one mode; `scores` and `raws` by window.
 
-    `reason`: why it is not available, as far as known.
+    `reason`: why it is not available, as far as known. All but it, `age` and `reliable` is of the
+    decision: by window `weights`, and `centres`, `scales`, `samples` (independent ones seen) of
+    the normaliser, empty where they were not kept; `points` of the bias, which are
+    bias x contribution / `whole` (sum of prior |weight|) / `total` (S').
     """
 
     card: str
@@ -239,33 +262,29 @@ class Reading(Struct, frozen=True):
     weight: float
     contribution: float
     reason: str = ""
-
-
-class Bar(Struct, frozen=True, gc=False):
-    """A candle of the cockpit's own making: prices, taker notional."""
-
-    ts: int
-    open: float
-    high: float
-    low: float
-    close: float
-    buy: float
-    sell: float
-
-
-class Print(Struct, frozen=True, gc=False):
-    """A trade on the tape."""
-
-    ts: int
-    price: float
-    size: float
-    side: str
+    weights: dict[str, float] = {}
+    centres: dict[str, float | None] = {}
+    scales: dict[str, float | None] = {}
+    samples: dict[str, float | None] = {}
+    freshness: float | None = None
+    sufficiency: float | None = None
+    points: float | None = None
+    whole: float | None = None
+    total: float | None = None
 
 
 class Detail(Struct, frozen=True):
-    """What an open screen asked for of one symbol; `notes` says what is missing and why.
+    """What an open screen asked for of one symbol; `notes` say what is missing and why.
 
-    `transitions`: the latest of its composites, categories and cards, newest first.
+    Parts, and what each fills: readings; bars (the last minutes) or bars:W (W one of BAR_SPANS),
+    bars:W@NS those that end at an instant: `bars` of `bar_s` seconds, `oldest` the first instant
+    kept at all; levels; swings (of the bars asked for); liquidation_map (`clusters`);
+    footprint:W (a window); cvd (`flows`); tape (all perpetual venues together, the large ones
+    further back, oldest first); book (`bids` and `asks` of the reference); books; walls;
+    positioning (`positions`, `courses`); venues; history (`decisions` by mode, oldest first);
+    moves (by mode, since the decision before); transitions (the latest of composites, categories
+    and cards, newest first). A part that was not asked for is None or empty; a note begins with
+    the name of its part.
     """
 
     symbol: str
@@ -276,6 +295,20 @@ class Detail(Struct, frozen=True):
     asks: tuple[tuple[float, float], ...]
     notes: tuple[str, ...]
     transitions: tuple[Transition, ...] = ()
+    bar_s: int = 60
+    oldest: int | None = None
+    levels: tuple[Level, ...] | None = None
+    swings: tuple[Swing, ...] | None = None
+    clusters: tuple[Cluster, ...] | None = None
+    footprint: Footprint | None = None
+    flows: tuple[VenueFlow, ...] | None = None
+    books: tuple[VenueBook, ...] | None = None
+    walls: tuple[Wall, ...] | None = None
+    positions: tuple[VenuePosition, ...] | None = None
+    courses: tuple[Course, ...] | None = None
+    venues: tuple[VenuePrice, ...] | None = None
+    decisions: dict[str, tuple[Decided, ...]] | None = None
+    moves: dict[str, Move] | None = None
 
 
 class SnapshotSource(Protocol):

@@ -44,12 +44,14 @@ def agg_funding_rate(view: View) -> Array:
     return level(view, -np.where(total == 0, equal, over(known_sum(funding * weight), total)))
 
 
-@card(CATEGORY, "funding_divergence", "Funding Divergence", "funding", "venues", level=True)
+@card(CATEGORY, "funding_divergence", "Funding Divergence", "funding", "venues", level=True,
+      scale="centred")  # fmt: skip
 def funding_divergence(view: View) -> Array:
     """-(mean - median) of all venues' fundings, the reference among them; three at least.
 
     Each per 8 h and minus its venue's neutral rate. The mean leaves the median towards the venue
-    that stands apart. All windows repeat the one value.
+    that stands apart. Some venue always does, for its rules are its own: the normaliser subtracts
+    the usual. All windows repeat the one value.
 
     Sign: an outlier whose longs pay more than elsewhere is bearish. Units: rate per 8 h.
 
@@ -127,11 +129,11 @@ def price_lead_lag(view: View) -> Array:
     own = course[venues.reference]
     ahead = course[:, -1] - course[:, -1 - FOLLOWS] - (own[-1] - own[-1 - FOLLOWS])
     # A jump that nobody has followed yet tells nothing of who leads.
-    lead = _leads(course[:, :-FOLLOWS], own[:-FOLLOWS]) * others(view)[:, 0]
+    lead = leads(course[:, :-FOLLOWS], own[:-FOLLOWS]) * others(view)[:, 0]
     return level(view, known_sum(lead * ahead) / np.maximum(known_sum(lead), 1.0))
 
 
-def _leads(course: Array, own: Array) -> Array:
+def leads(course: Array, own: Array) -> Array:
     """How much each course (V, N, S) runs ahead of `own` (N, S) by 1..5 s, 0..1; (V, S)."""
     last = slice(FOLLOWS, -1)
     step, own_step = course[:, FOLLOWS + 1 :] - course[:, last], own[FOLLOWS + 1 :] - own[last]

@@ -57,7 +57,7 @@ def swings(view: View) -> Points:
     bars = candles(view)
     first = bars.close.shape[1] - bars.known.reshape(-1, 1)
     both = np.concatenate([rows(bars.high), -rows(bars.low)])
-    return _peaks(both, np.concatenate([first, first]))
+    return peaks(both, np.concatenate([first, first]))
 
 
 @lru_cache(maxsize=1)
@@ -116,7 +116,7 @@ def strongest(value: Array, places: Places, like: Array) -> Array:
     return net.reshape(like.shape)
 
 
-def _peaks(x: Array, first: Count) -> Points:
+def peaks(x: Array, first: Count) -> Points:
     """Where a row of x (lanes, N) has a swing high; no bar before `first` (lanes, 1) counts."""
     flat = x.ravel()
     above_last, above_second = flat[1:] > flat[:-1], flat[2:] > flat[:-2]

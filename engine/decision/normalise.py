@@ -4,6 +4,7 @@ State is one lane a (mode, window) pair, card and symbol; a step costs the same 
 """
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +136,27 @@ class Normaliser:
             self._sum[at] + decay * past._sum[at],
             self._square[at] + decay * past._square[at],
         )
+
+    def as_past(self, now: int) -> "Normaliser":
+        """Itself and its past as one, to be the past of another from `now` (ns) on.
+
+        What has left a look-back by then no longer counts as seen.
+        """
+        everywhere = slice(None), slice(None)
+        out, past = copy(self), self.past
+        out.past = None
+        out._weight, out._sum, out._square = map(np.array, self._with_past(everywhere))
+        own = self._last > 0
+        out._last = np.where(own, self._last, past._last if past is not None else 0)
+        left = self.lanes.look_back[..., None] - np.maximum(now - out._last, 0) / NS
+        out.seen = np.clip(self.total_seen(), 0.0, np.maximum(left, 0.0))
+        return out
+
+    def fill(self, other: "Normaliser") -> None:
+        """Take the state of `other` wherever this one has seen nothing."""
+        blank = self.seen == 0
+        for name in ("_weight", "_sum", "_square", "_last", "seen"):
+            np.copyto(getattr(self, name), getattr(other, name), where=blank)
 
     def total_seen(self, cards: Places | slice = slice(None)) -> Array:
         """Seconds each lane of the cards has seen, history included, at most its look-back."""

@@ -7,6 +7,7 @@ first value after it is taken in silently.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import tanh
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -33,6 +34,8 @@ SMOOTHING = 0.5
 FALLING = 3
 # A fall below the peak that is told of, and how near the peak it has to come to be told again.
 FALL, NEAR = 0.2, 0.1
+# A bias nearer to 100 is taken for this one.
+MOST_BENT = 0.9999
 # Exhaustion: the top share of its own history, once that is so long.
 TOP, LEAST_SEEN, MOST_SEEN = 0.02, 100, 10_000
 BINS = 128
@@ -63,11 +66,15 @@ class Subjects:
 
 def subjects(categories: Sequence[str], cards: Sequence[str], cuts: tuple[float, float],
              hysteresis: float) -> Subjects:  # fmt: skip
-    """Composite and categories turn at the neutral cut, cards at the strong one, in two cycles."""
+    """Composite and categories turn at the neutral cut, cards at the strong one, in two cycles.
+
+    What is next to nothing can hardly be torn: a category's conflict counts from half its cut on.
+    """
     groups = (("composite", [""]), ("category", categories), ("card", cards))
     kinds = tuple(kind for kind, names in groups for _ in names)
     ids = tuple(id for _, names in groups for id in names)
-    of_card = np.array([kind == "card" for kind in kinds])[:, None]
+    kind_of = np.array(kinds)[:, None]
+    of_card = kind_of == "card"
     enter = np.where(of_card, cuts[1], cuts[0])
     return Subjects(
         kinds=kinds,
@@ -75,7 +82,7 @@ def subjects(categories: Sequence[str], cards: Sequence[str], cuts: tuple[float,
         enter=enter,
         leave=np.maximum(enter - hysteresis, 0.0),
         cycles=np.where(of_card, CARD_CYCLES, 1).astype(np.int8),
-        torn_from=np.where(of_card, enter, 0.0),
+        torn_from=enter * np.select([of_card, kind_of == "category"], [1.0, 0.5], 0.0),
         support=1 + list(categories).index(SUPPORT) if SUPPORT in categories else None,
     )
 
@@ -128,10 +135,14 @@ Part = TypeVar("Part", _Sides, _Torn, _Height)
 
 
 class _Now(NamedTuple):
-    """Values of this cycle, 0 where `known` says there is none; `run`: known the cycle before."""
+    """Values of this cycle, 0 where `known` says there is none; `run`: known the cycle before.
+
+    `height`: |value|, of the composite before the tanh.
+    """
 
     value: Array
     size: Array
+    height: Array
     sign: Side
     torn: Mask
     known: Mask
@@ -164,14 +175,17 @@ class Detector:
         """Take in what was decided at `now` (ns) for the symbols that are `due`.
 
         `values` in points, NaN unknown, and `torn`, conflicted, are (subjects, symbols). Returns
-        what changed, by subject, then symbol.
+        what changed, by subject, then symbol. A composite's deceleration is looked for before
+        the tanh, which hides it where the bias is large.
         """
         at: Columns = slice(None) if due.all() else np.flatnonzero(due)
         value, conflicted, before = values[:, at], torn[:, at], self._value[:, at]
         known = value == value
         run = known & (before == before) & (now - self._at[at] <= self._every)
         zeroed = np.where(known, value, 0.0)
-        it = _Now(zeroed, np.abs(zeroed), np.sign(zeroed).astype(np.int8), conflicted, known, run)
+        size = np.abs(zeroed)
+        it = _Now(zeroed, size, _unbent(size, self.watched), np.sign(zeroed).astype(np.int8),
+                  conflicted, known, run)  # fmt: skip
 
         sides, turned = _turn(_columns(self._sides, at), it, self.watched)
         strife, ends = _strife(_columns(self._torn, at), it, self.watched)
@@ -218,9 +232,21 @@ class Detector:
             sign, kind = int(it.sign[row, column]), TRANSITIONS[which]
             old, new = float(before[row, column]), float(it.value[row, column])
             if kind == "deceleration":
-                old, new = (sign * float(x[row, column]) for x in (height.peak, height.smooth))
+                both = (float(x[row, column]) for x in (height.peak, height.smooth))
+                old, new = (sign * self._bent(row, x) for x in both)
             out.append(Change(row, int(places[column]), kind, sign, old, new))
         return out
+
+    def _bent(self, row: int, height: float) -> float:
+        return 100 * tanh(height / 100) if self.watched.kinds[row] == "composite" else height
+
+
+def _unbent(size: Array, watched: Subjects) -> Array:
+    """|bias| before the tanh, in points; the scores of categories and cards as they are."""
+    height = size.copy()
+    rows = [n for n, kind in enumerate(watched.kinds) if kind == "composite"]
+    height[rows] = 100 * np.arctanh(np.minimum(size[rows] / 100, MOST_BENT))
+    return height
 
 
 def _turn(old: _Sides, it: _Now, watched: Subjects) -> tuple[_Sides, tuple[Mask, Mask]]:
@@ -257,12 +283,13 @@ def _strife(old: _Torn, it: _Now, watched: Subjects) -> tuple[_Torn, tuple[Mask,
 def _slow(old: _Height, it: _Now, watched: Subjects) -> tuple[_Height, Mask]:
     """The height of each sign, and where it decelerates."""
     same = it.run & (it.sign == old.sign) & (it.sign != 0)
-    smooth = np.where(same, old.smooth + SMOOTHING * (it.size - old.smooth), it.size)
+    smooth = np.where(same, old.smooth + SMOOTHING * (it.height - old.smooth), it.height)
     less = same & (smooth < old.smooth)
     falling = np.where(less, np.minimum(old.falling + 1, MANY), 0).astype(np.int8)
     peak = np.where(same, np.maximum(old.peak, smooth), smooth)
     low = smooth <= (1.0 - FALL) * peak
-    slows = same & old.ready & (falling >= FALLING) & low & (peak >= watched.enter)
+    large = peak >= _unbent(watched.enter, watched)
+    slows = same & old.ready & (falling >= FALLING) & low & large
     ready = ~same | (old.ready & ~slows) | (smooth >= (1.0 - NEAR) * peak)
     fresh = ~same | old.fresh | low
     return _Height(it.sign, smooth, peak, falling, ready, fresh), slows

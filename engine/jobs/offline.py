@@ -7,6 +7,7 @@ answers come from the code of the simulated venues and are handed over as they a
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -88,8 +89,9 @@ class Offline:
         self.clock = SimulatedClock(self.market.now, (TIMEOUT_S, 2 * TIMEOUT_S))
         self.network = Network(simulated(config), self.reference, self.clock)
         self.config = _pointed_at(config, self.network, backfill=warm_minutes != 0)
-        self.engine = LocalEngine(self.config, self.network, self.clock, db, warm_minutes, told,
-                                  seed)  # fmt: skip
+        self._make = partial(LocalEngine, self.config, self.network, self.clock,
+                             warm_minutes=warm_minutes, told=told, seed=seed)  # fmt: skip
+        self.engine = self._make(db=db)
         self._end = None if seconds is None else self.market.now + int(seconds * NS)
         self._stopped = False
         self._last: Snapshot | None = None
@@ -101,6 +103,19 @@ class Offline:
     def stop(self) -> None:
         """End at the next tick; history is flushed."""
         self._stopped = True
+
+    def restart(self, seconds: float | None, db: Path | None) -> None:
+        """A new engine on the same market, which `run` then runs for so long."""
+        self.engine = self._make(db=db)
+        self.finished = self._stopped = False
+        self._last, self.clock.used = None, asyncio.Event()
+        self._end = None if seconds is None else self.market.now + int(seconds * NS)
+
+    async def away(self, seconds: float) -> None:
+        """The market goes on for so long with no engine there."""
+        end = self.market.now + int(seconds * NS)
+        while self.market.now < end:
+            await self._tick()
 
     async def run(self) -> None:
         """Run until `stop`, `seconds` or cancellation. Raises StoreError as the engine does."""
@@ -127,15 +142,18 @@ class Offline:
         waiting.cancel()
         await settle()
         while not self._stopped and (self._end is None or market.now < self._end):
-            await self.clock.advance(market.now + market.tick_ns, settle)
-            tick = self.reference.tick()
-            keep_schedule(network.venues, market)
-            await network.publish(tick)
+            await self._tick()
             # Most frames wake nobody: what they bring is applied when they are handed over.
             if network.stirred:
                 await settle()
             elif market.now % NS == 0:
                 await asyncio.sleep(0)
+
+    async def _tick(self) -> None:
+        await self.clock.advance(self.market.now + self.market.tick_ns, self._settle)
+        tick = self.reference.tick()
+        keep_schedule(self.network.venues, self.market)
+        await self.network.publish(tick)
 
     async def _settle(self) -> None:
         """Wait until nothing is under way but sleep.

@@ -3,7 +3,7 @@
 import numpy as np
 
 from engine.clock import NS
-from engine.market.tape import Batch
+from engine.market.tape import Batch, Index
 from engine.market.view import WINDOWS, Array, Footprint, Window
 
 LEVELS = 128
@@ -75,6 +75,11 @@ class Footprints:
         side = np.where(batch.buy, 0, 1)[n]
         row = ((side * flow.shape[1] + w) * SLOTS + slot[w, n] % SLOTS) * flow.shape[3] + s
         np.add.at(flow.reshape(-1), row * LEVELS + place, batch.notional[n])
+
+    def slots(self, window: int, symbol: int) -> tuple[int, Index, Array]:
+        """Newest slot, ids of the levels (L,), taker notional (side, SLOTS, L); slots go round."""
+        levels, flow = self._level[window, symbol], self._flow[:, window, :, symbol]
+        return int(self._slot[window]), levels, flow
 
     def view(self, windows: tuple[Window, ...], log_price: Array, tape: Array,
              now: int) -> Footprint:  # fmt: skip

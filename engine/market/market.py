@@ -72,17 +72,17 @@ class Market:
         self.history = History(len(self.symbols))
         self.candles = Candles(self.history)
         self._place = {s: n for n, s in enumerate(self.symbols)}
-        self._flow = Flow(self._place, self.history, self.candles, self.drops)
+        self.flow = Flow(self._place, self.history, self.candles, self.drops)
         self._sampling = Sampling(self._place, self.history)
         self.board = VenueBoard(len(self.symbols), reference)
         self.outside = Outside(self._place)
         self.almanac = Almanac(self.history, releases)
         self.liquidation_map = LiquidationMap(self.history, self.board)
-        self._micro = Micro(self._place, self._flow.sizes)
+        self._micro = Micro(self._place, self.flow.sizes)
         self._churn = Churn(len(self.symbols))
         # Venue -> since when its liquidation stream is open, ns.
         self.liquidations_open: dict[str, int] = {}
-        self._trades = self._flow.waiting
+        self._trades = self.flow.waiting
         self._arrivals = self._micro.waiting
         self._next = 0
         self._tape_at = 0
@@ -212,7 +212,7 @@ class Market:
         book = listed.book
         book.snapshot(event)
         if book.tick and book.bids:
-            self._flow.footprints.set_tick(listed.index, book.tick / max(book.bids))
+            self.flow.footprints.set_tick(listed.index, book.tick / max(book.bids))
 
     def _mark(self, event: Mark) -> None:
         listed = self._find(event)
@@ -336,7 +336,7 @@ class Market:
             self._next = (second + 1) * NS
             self.now = max(self.now, now)
             self.history.advance(now, np.full(len(self.symbols), np.nan))
-            self._flow.footprints.roll(now)
+            self.flow.footprints.roll(now)
             return
         if now // NS - self._next // NS > LONG_SILENCE_S:
             self._second(self._next)
@@ -349,18 +349,18 @@ class Market:
     def _second(self, end: int) -> None:
         """Close the second that ends at `end`."""
         self._open(end)
-        self._flow.second(end)
-        if self._flow.offset is not None:
-            self.offsets[self.reference] = self._flow.offset
+        self.flow.second(end)
+        if self.flow.offset is not None:
+            self.offsets[self.reference] = self.flow.offset
         ran = self._ran(end)
         amounts = np.zeros((len(FLOW_AT), len(self.symbols)))
         amounts[FLOW_AT["covered"]] = ran
         sealed = self.candles.sealed_mask(end - 1)
         self.history.add_flow(end - 1, amounts, {s: amounts * ~m for s, m in sealed.items()})
-        measures = self._sampling.sample(self._own(), self._flow.taken, end)
-        self._flow.taken[:] = 0.0
+        measures = self._sampling.sample(self._own(), self.flow.taken, end)
+        self.flow.taken[:] = 0.0
         measures[LIVE_AT["taped"]] = ran
-        measures[LIVE_AT["sized"]] = ran & self._flow.sizes.known
+        measures[LIVE_AT["sized"]] = ran & self.flow.sizes.known
         self._liquidated(measures)
         own = self._own()
         prints = self._micro.second(measures, own, ran)
@@ -372,7 +372,7 @@ class Market:
         self.outside.advance(end)
         self.liquidation_map.second(measures, end)
         self.history.add_live(end - 1, measures)
-        self._flow.classify(end)
+        self.flow.classify(end)
 
     def _liquidated(self, measures: NDArray[np.float64]) -> None:
         """The reference venue's liquidations of the second."""
@@ -384,7 +384,7 @@ class Market:
     def _settle(self, limit: int) -> None:
         """Put what waits and belongs before `limit` into its cells, within a second."""
         self._open(limit)
-        self._flow.settle(limit)
+        self.flow.settle(limit)
 
     def _open(self, limit: int) -> None:
         """Bring in candles and open the cells up to `limit`; live symbols keep their price."""
@@ -395,7 +395,7 @@ class Market:
         if newest.head >= 0:
             carried[live] = newest.close(newest.head)[live]
         self.history.advance(limit - 1, carried)
-        self._flow.footprints.roll(limit - 1)
+        self.flow.footprints.roll(limit - 1)
 
     def _own(self) -> list[Listed]:
         """The symbols as listed at the reference venue."""
@@ -446,7 +446,7 @@ class Market:
             windows=windows,
             bars=bars,
             spans=spans,
-            footprint=self._flow.footprints.view(
+            footprint=self.flow.footprints.view(
                 windows, spans.close[:, -1], spans.buys[:, -1], now
             ),
             venues=self.board.view(now, windows) if present else no_venues(*shape),

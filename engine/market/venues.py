@@ -24,6 +24,7 @@ SPOT = frozenset({"coinbase"})
 # Where funding has an interest part, its rate per 8 h at a premium of zero (venue documentation).
 NEUTRAL = dict.fromkeys(("binance", "bybit", "okx", "bitget", "gate", "hyperliquid"), 1e-4)
 FLOWS = ("buy", "sell", "long_liq", "short_liq")
+COVERED = len(FLOWS)  # the place of the seconds in which the tape ran
 # Cell length in seconds -> cells kept: one hour and a day.
 KEPT = {10: 362, 60: 1442}
 SERIES_KEPT = {10: 2200, 300: 300}
@@ -41,7 +42,7 @@ class Venue:
 
     def __init__(self, name: str, symbols: int) -> None:
         self.name = name
-        quanta = np.full(len(FLOWS), TRADED)
+        quanta = np.full(len(FLOWS) + 1, TRADED)
         self.flow = {s: Totals(s * NS, n, quanta, symbols) for s, n in KEPT.items()}
         self.oi = Published({"oi": OI_STANDS_S}, symbols, SERIES_KEPT)
         self.course = np.full((COURSE, symbols), np.nan)
@@ -58,7 +59,7 @@ class VenueBoard:
     def __init__(self, symbols: int, reference: str) -> None:
         self.reference = reference
         self._symbols = symbols
-        self._venues: dict[str, Venue] = {}
+        self.venues: dict[str, Venue] = {}
         self._dollar = 1.0
         self._dollar_at = 0
 
@@ -72,9 +73,9 @@ class VenueBoard:
         self._venue(name).oi.put_past("oi", place, at, value)
 
     def _venue(self, name: str) -> Venue:
-        venue = self._venues.get(name)
+        venue = self.venues.get(name)
         if venue is None:
-            venue = self._venues[name] = Venue(name, self._symbols)
+            venue = self.venues[name] = Venue(name, self._symbols)
         return venue
 
     def second(self, listings: Iterable[Listed], end: int) -> None:
@@ -83,12 +84,15 @@ class VenueBoard:
         for listed in listings:
             venue = self._venue(listed.venue)
             venue.heard = max(venue.heard, listed.trade_at, listed.quote_at, listed.book.recv)
-            if listed.traded is not None:
-                flow = flows.setdefault(listed.venue, np.zeros((len(FLOWS), self._symbols)))
-                flow[:, listed.index] = listed.traded
-                listed.traded = None
+            if listed.traded is not None or listed.live:
+                flow = flows.setdefault(listed.venue, np.zeros((len(FLOWS) + 1, self._symbols)))
+                if listed.traded is not None:
+                    flow[:COVERED, listed.index] = listed.traded
+                    listed.traded = None
+                # The second in which it began is known in part.
+                flow[COVERED, listed.index] = listed.live and venue.began[listed.index] > 0
             self._levels(venue, listed, end)
-        for name, venue in self._venues.items():
+        for name, venue in self.venues.items():
             amounts = flows.get(name)
             for ring in venue.flow.values():
                 cell = (end - 1) // ring.cell_ns
@@ -132,8 +136,8 @@ class VenueBoard:
 
     def view(self, now: int, windows: Sequence[Window]) -> Venues:
         """Every venue as of `now` (ns), which is the present."""
-        names = tuple(sorted(self._venues))
-        venues = [self._venues[name] for name in names]
+        names = tuple(sorted(self.venues))
+        venues = [self.venues[name] for name in names]
         count, symbols = len(names), self._symbols
         flow = np.full((len(FLOWS), count, len(windows), symbols), np.nan)
         level = np.full((5, count, symbols), np.nan)
@@ -143,7 +147,7 @@ class VenueBoard:
         for place, venue in enumerate(venues):
             if now - venue.heard > SILENT_NS:
                 continue
-            flow[:, place] = _sums(venue, now, windows)
+            flow[:, place] = window_sums(venue, now, windows)
             course[place] = venue.course[order]
             series = venue.oi.spans(now, windows, 2)[0]
             # Both in today's dollars: a move of the price is no change of the interest.
@@ -173,7 +177,7 @@ class VenueBoard:
         )
 
 
-def _sums(venue: Venue, now: int, windows: Sequence[Window]) -> Array:
+def window_sums(venue: Venue, now: int, windows: Sequence[Window]) -> Array:
     """(flows, W, S) over each window up to now; NaN where the tape ran for less than half."""
     spans = np.array([window.span for window in windows])
     found = []
@@ -181,10 +185,10 @@ def _sums(venue: Venue, now: int, windows: Sequence[Window]) -> Array:
         if rows.any():
             end = np.array([-(-now // ring.cell_ns)])
             found.append(ring.sums(end, spans[rows] * NS // ring.cell_ns))
-    heard = np.where(venue.began > 0, now - venue.began, 0)
-    need = np.where(spans <= 60, 0.999, 0.5) * (spans - 10) * NS
+    need = np.where(spans <= 60, 0.999, 0.5) * (spans - 10)
     sums = np.concatenate(found)
-    out: Array = np.where(heard >= need[:, None, None], sums, np.nan).swapaxes(0, 1)
+    known = sums[:, COVERED:] >= need[:, None, None]
+    out: Array = np.where(known, sums[:, :COVERED], np.nan).swapaxes(0, 1)
     return out
 
 

@@ -26,6 +26,7 @@ READ = 20  # kept answers read at once
 PAUSE_S = 0.05  # between two kept answers, which come no faster than those of a venue nearby
 Key = tuple[str, str]
 REST = "rest"  # the connection of answers
+CANDLES = "bars"
 
 
 class Backfill:
@@ -71,6 +72,21 @@ class Backfill:
         await self._clock.sleep(AFTER_S)
         await asyncio.gather(*(self._plan(name) for name in names))
         await self._all(names, True, FIRST_WAIT_S)
+
+    async def gap(self, names: Sequence[str], since: int) -> None:
+        """What came to pass after `since` (ns), where all history up to there is known.
+
+        Not candles: the minutes that are missing are brought by the top-ups.
+        """
+        await self._end()
+        await self._clock.sleep(AFTER_S)
+        await asyncio.gather(*(self._plan(name) for name in names))
+        for name, requests in self._plans.items():
+            wanted = [r for r in requests if _is_news(r, since)]
+            self._plans[name] = wanted
+            self._pipeline.tallies[name].history = (0, len(wanted))
+        await self._all(names, True, FIRST_WAIT_S)
+        await self._all(names, False, REST_WAIT_S)
 
     async def rest(self, names: Sequence[str]) -> None:
         """The rest of it. A feed that cannot be reached keeps nobody waiting for good."""
@@ -225,6 +241,12 @@ class Backfill:
 def _is_first(request: Request) -> bool:
     """Whether a first bias needs it."""
     return request.purpose.endswith("first")
+
+
+def _is_news(request: Request, since: int) -> bool:
+    """Whether it tells of what was after `since`, and is no candle."""
+    after = request.final is None or request.final > since
+    return after and not request.purpose.startswith(CANDLES)
 
 
 def _past(feed: Feed, request: Request, body: bytes | str) -> set[Event]:

@@ -19,6 +19,7 @@ from engine.feeds.feed import Feed, Frame, Request, build_feed
 from engine.feeds.session import Session
 from engine.feeds.transport import race
 from engine.runtime.backfill import REST, Backfill
+from engine.runtime.checkpoint import Keeper, Resumed
 from engine.runtime.pictures import Pictures
 from engine.runtime.pipeline import STATUS, Pipeline
 from engine.runtime.records import Archive
@@ -34,6 +35,7 @@ TOP_UP_S = 20.0
 MIN_COVER_BPS = 12.0
 DAY_NS = 86_400 * NS
 AGAIN_S = 10.0  # after a job has failed
+MOST_SLICES = 1000  # of a step, and more than any has
 
 
 class Engine:
@@ -58,6 +60,8 @@ class Engine:
         self.pipeline = Pipeline(config, feeds, on_step=self._stepped)
         self.pictures = Pictures(self.pipeline, mode_of_data)
         self._archive = Archive(config, self.pictures, db, self.clock.now()) if db else None
+        self._keeper = Keeper(self.pictures, self._archive.keep) if self._archive else None
+        self._resumed: Resumed | None = None
         self._recorder = recorder
         self._warm_step = warm_step
         self._seed = seed
@@ -86,6 +90,7 @@ class Engine:
         """Run until `stop` or cancellation. Raises StoreError when history cannot be opened."""
         if self._archive is not None:
             await self._archive.open()
+            await self._resume(self._archive)
             kept = int(self.config.store.keep_days.bars * DAY_NS)
             await self._backfill.open(self._archive.path, self.clock.now() - kept)
         # Steps and seconds are counted from here, in the recording too.
@@ -105,15 +110,38 @@ class Engine:
         try:
             await self._watch(tasks, stopping)
         finally:
+            await self._between_steps(tasks)
             running = (*tasks, stopping)
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             await self._backfill.close()
+            if self._keeper is not None:
+                await self._keeper.close()
             if self._archive is not None:
                 await self._archive.close()
             if self._recorder is not None:
                 await asyncio.to_thread(self._recorder.close)
+
+    async def _resume(self, archive: Archive) -> None:
+        """Take up what an earlier start knew; the seconds away pass without data.
+
+        Not where frames are recorded: what they decide is to be found again from them alone.
+        """
+        if self._keeper is None or self._recorder is not None:
+            return
+        self._resumed = await self._keeper.resume(archive.path, self.clock.now())
+        if self._resumed is not None and self._resumed.market:
+            archive.go_on()
+            for _ in self._keeper.catch_up(self.clock.now()):
+                await asyncio.sleep(0)
+
+    async def _between_steps(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Let the step that is under way come to its end, so that no half of one is kept."""
+        for _ in range(MOST_SLICES):
+            if not self.stepping or any(task.done() for task in tasks):
+                return
+            await asyncio.sleep(0)
 
     async def _watch(
         self, tasks: Sequence[asyncio.Task[None]], stopping: asyncio.Task[bool]
@@ -212,6 +240,9 @@ class Engine:
             try:
                 for _ in self.pipeline.running(self.clock.now()):
                     await asyncio.sleep(0)
+                if self._keeper is not None and self._keeper.due:
+                    for _ in self._keeper.gather():
+                        await asyncio.sleep(0)
             finally:
                 self._release()
             wait = (self.pipeline.next_due - self.clock.now()) / NS
@@ -243,12 +274,20 @@ class Engine:
     async def _bring_history(self) -> None:
         """The warm-up when what a first bias needs is there, and again when the rest is."""
         names = [name for name in self._sessions if self.config.feeds[name].backfill]
-        if not names:
-            return
-        await self._backfill.first(names)
-        await self._warm(minutes=8 * 3600.0)
-        await self._backfill.rest(names)
-        await self._warm(minutes=8 * 86400.0)
+        resumed = self._resumed
+        if names and resumed is not None and resumed.whole:
+            await self._backfill.gap(names, resumed.ts)
+            if not resumed.warm:
+                # The minutes away come with the top-ups.
+                await self.clock.sleep(2 * TOP_UP_S)
+                await self._warm(minutes=8 * 86400.0)
+        elif names:
+            await self._backfill.first(names)
+            await self._warm(minutes=8 * 3600.0)
+            await self._backfill.rest(names)
+            await self._warm(minutes=8 * 86400.0)
+        if self._keeper is not None:
+            self._keeper.whole = True
 
     async def _top_up(self, name: str) -> None:
         """Whatever minutes turn out incomplete, for good."""

@@ -1,4 +1,4 @@
-"""Snapshots and details: the pipeline's state as the immutable structs that screens read."""
+"""Snapshots: the pipeline's state as the immutable structs that screens read."""
 
 from collections import deque
 from math import ceil, isnan, log10
@@ -6,19 +6,17 @@ from math import ceil, isnan, log10
 import numpy as np
 
 from engine.alerts.watch import Watch
-from engine.cards.card import CATEGORIES, Card
+from engine.cards.card import CATEGORIES
 from engine.clock import NS
 from engine.config import MODES
-from engine.decision.decide import ALWAYS, VENUES, Decision, inputs_of, silence_limit
-from engine.decision.timeframes import ABSENT, STEPS
+from engine.decision.decide import Decision
 from engine.market.market import Listed
-from engine.market.view import WINDOWS, Array
+from engine.runtime.details import TRANSITIONS, Details
 from engine.runtime.health import feed_health
-from engine.runtime.inputs import ages
 from engine.runtime.pipeline import Pipeline
+from engine.runtime.readings import known, windows_of
 from engine.snapshot import (
     Alert,
-    Bar,
     CategoryInfo,
     CategoryLine,
     Composite,
@@ -27,22 +25,14 @@ from engine.snapshot import (
     ModeOfData,
     Notice,
     Price,
-    Print,
-    Reading,
     Snapshot,
     SymbolState,
     Transition,
 )
 
 HISTORY = 120
-TRANSITIONS = 200
 HEALTH_NS = NS
 INFOS = tuple(CategoryInfo(id=c.id, name=c.name, group=c.group) for c in CATEGORIES)
-
-
-def known(value: float) -> float | None:
-    """None for NaN."""
-    return None if isnan(value) else float(value)
 
 
 # Context lines of less than this many points are none.
@@ -60,12 +50,8 @@ class Pictures:
         self._composites = {
             m: [self._undecided(m, s) for s in range(len(pipeline.symbols))] for m in MODES
         }
-        self._decisions: dict[tuple[str, int], Decision] = {}
         self._transitions: tuple[Transition, ...] = ()
-        # By symbol, latest first, those of its cards among them.
-        self._all_transitions: dict[str, deque[Transition]] = {
-            symbol: deque(maxlen=TRANSITIONS) for symbol in pipeline.symbols
-        }
+        self.details = Details(pipeline)
         self._watch = Watch(pipeline.config.alerts.rules)
         self._health: tuple[tuple[int, int], dict[str, FeedHealth]] = ((0, 0), {})
         pipeline.after_step.append(self._look)
@@ -85,12 +71,10 @@ class Pictures:
         for s, word in enumerate(decision.decision):
             if word:
                 self._composites[decision.mode][s] = self._composite(decision, s)
-                self._decisions[decision.mode, s] = decision
+        self.details.decided(decision)
         self._changed(decision.transitions)
 
     def _changed(self, new: tuple[Transition, ...]) -> None:
-        for transition in reversed(new):
-            self._all_transitions[transition.symbol].appendleft(transition)
         wide = tuple(t for t in new if t.subject != "card")
         if wide:
             both = (*wide, *self._transitions)
@@ -123,6 +107,10 @@ class Pictures:
             alerts=self._watch.alerts,
             transitions=self._transitions,
         )
+
+    def detail(self, symbol: str, parts: frozenset[str]) -> Detail:
+        """What an open screen asks for of one symbol."""
+        return self.details.detail(symbol, parts)
 
     def feeds(self, now: int) -> dict[str, FeedHealth]:
         """Health of every feed, looked at again after a second or what a connection did."""
@@ -178,8 +166,8 @@ class Pictures:
         return Composite(
             ts=0, bias=None, conviction=0.0, confidence=None, base_rate=None, calibrated=False,
             decision="WAIT", state="NOT_AVAILABLE", agreement=None,
-            agreement_by_window=dict.fromkeys(self._windows(mode)), coverage=0.0, available=0,
-            total=int(can_have.sum()),
+            agreement_by_window=dict.fromkeys(windows_of(self.pipeline.config, mode)),
+            coverage=0.0, available=0, total=int(can_have.sum()),
             categories={
                 c.id: CategoryLine(score=None, state="NOT_AVAILABLE", contribution=None,
                                    available=0, total=totals[n])
@@ -187,10 +175,6 @@ class Pictures:
             },
             adjustments={}, history=(),
         )  # fmt: skip
-
-    def _windows(self, mode: str) -> list[str]:
-        chosen = self.pipeline.config.modes[mode].windows
-        return [w.name for w in WINDOWS if w.name in chosen]
 
     def _composite(self, d: Decision, s: int) -> Composite:
         history = self._history.setdefault(
@@ -211,7 +195,7 @@ class Pictures:
             agreement=known(d.agreement[s]),
             agreement_by_window={
                 name: None if side is None else int(side)
-                for name, side in zip(self._windows(d.mode), sides, strict=True)
+                for name, side in zip(windows_of(self.pipeline.config, d.mode), sides, strict=True)
             },
             coverage=float(d.parts.coverage[s]),
             available=int(d.parts.available[s]),
@@ -233,117 +217,6 @@ class Pictures:
             },
             history=tuple(history),
         )
-
-    # -- detail ----------------------------------------------------------------------------
-
-    def detail(self, symbol: str, parts: frozenset[str]) -> Detail:
-        """Readings, bars, tape and book of one symbol, as far as asked for."""
-        place = self.pipeline.symbols.index(symbol)
-        market = self.pipeline.market
-        listed = market.listed.get((market.reference, symbol))
-        tape = listed.tape if listed is not None and "tape" in parts else ()
-        book = listed.book if listed is not None and "book" in parts else None
-        whole = book is not None and book.synced
-        return Detail(
-            symbol=symbol,
-            readings={m: self._readings(m, place) for m in MODES} if "readings" in parts else {},
-            bars=self._bars(place) if "bars" in parts else (),
-            tape=tuple(Print(ts=t.ts, price=t.price, size=t.size, side=t.side) for t in tape),
-            bids=tuple(sorted(book.bids.items(), reverse=True)[:200]) if book and whole else (),
-            asks=tuple(sorted(book.asks.items())[:200]) if book and whole else (),
-            notes=() if whole or "book" not in parts else ("book: not synchronised",),
-            transitions=tuple(self._all_transitions[symbol]) if "transitions" in parts else (),
-        )
-
-    def _bars(self, place: int) -> tuple[Bar, ...]:
-        history = self.pipeline.market.history
-        prices = history.prices[60]
-        ends = np.arange(prices.head - 239, prices.head + 2)
-        ohlc = prices.stretches(ends, 1)[:, :, place]
-        flow = history.flow[60].sums(ends, 1)[:, :, place]
-        return tuple(
-            Bar(ts=int(end - 1) * 60 * NS, open=o, high=h, low=lo, close=c, buy=buy, sell=sell)
-            for end, (o, h, lo, c), (buy, sell, *_) in zip(ends, ohlc.tolist(), flow.tolist(),
-                                                          strict=True)
-            if not isnan(o)
-        )  # fmt: skip
-
-    def _readings(self, mode: str, s: int) -> tuple[Reading, ...]:
-        """Cards as they were decided on, so that they add up to the bias; before that, as now."""
-        decider = self.pipeline.decider
-        decision = self._decisions.get((mode, s))
-        found = decision.readings if decision is not None else decider.readings.get(mode)
-        raw = decision.raw if decision is not None else decider.raw
-        if found is None:
-            return ()
-        table = decider.table(mode)
-        names = self._windows(mode)
-        at = [n for n, w in enumerate(WINDOWS) if w.name in names]
-        old = ages(self.pipeline.market, self.pipeline.step_ts)
-        gap = int(self.pipeline.market.gap_at[s])
-        broken = gap > 0 and self.pipeline.step_ts - gap < WINDOWS[at[-1]].span * NS
-        out = []
-        for c, card in enumerate(decider.cards):
-            there = bool(found.score[c, s] != ABSENT)
-            score = float(found.score[c, s]) / STEPS if there else None
-            torn = bool(found.conflicted[c, s])
-            out.append(
-                Reading(
-                    card=card.id, name=card.name, category=card.category, available=there,
-                    raws={n: known(raw[w, c, s]) for n, w in zip(names, at, strict=True)},
-                    scores={n: known(found.by_window[k, c, s]) for k, n in enumerate(names)},
-                    score=score,
-                    strength=abs(score or 0.0) * (0.5 if torn else 1.0),
-                    confidence=float(found.confidence[c, s]) / STEPS if there else 0.0,
-                    agreement=float(found.agreement[c, s]) if there else 0.0,
-                    state=_reading_state(score, torn, bool(found.neutral[c, s])),
-                    conflicted=torn,
-                    age=_oldest(inputs_of(card), old, s),
-                    reliable="trades" not in card.needs or not broken,
-                    weight=float(table.card[c, s]),
-                    contribution=float(decision.parts.contribution[c, s]) if decision else 0.0,
-                    reason="" if there else self._reason(card, s, old, raw[at, c, s]),
-                )
-            )  # fmt: skip
-        return tuple(out)
-
-    def _reason(self, card: Card, s: int, old: dict[str, Array], raw: Array) -> str:
-        """Why a card is not available: the first thing that is missing on its way."""
-        decider = self.pipeline.decider
-        if card.id in decider.failed:
-            return f"its computation failed: {decider.failed[card.id]}"
-        wanted, fed = inputs_of(card), decider.fed[self.pipeline.symbols[s]]
-        if unfed := [need for need in wanted if need not in fed | ALWAYS]:
-            return f"no feed brings {', '.join(map(_named, unfed))}"
-        if unheard := [n for n in wanted if n in old and np.isnan(old[n][s])]:
-            return f"waiting for {', '.join(map(_named, unheard))}"
-        limits = self.pipeline.config.freshness
-        for need in wanted:
-            if need in old and old[need][s] >= 3 * silence_limit(need, limits):
-                return f"{_named(need)} is {old[need][s]:.0f} s old"
-        return "too little history" if np.isnan(raw).all() else "normaliser is warming up"
-
-
-def _named(need: str) -> str:
-    """An input in words."""
-    venue, _, what = need.partition(":")
-    return f"{what} of a second venue" if venue == VENUES and what else need
-
-
-def _reading_state(score: float | None, torn: bool, neutral: bool) -> str:
-    if score is None:
-        return "NOT_AVAILABLE"
-    if torn:
-        return "CONFLICTED"
-    if neutral or score == 0:
-        return "NEUTRAL"
-    return "BULLISH" if score > 0 else "BEARISH"
-
-
-def _oldest(needs: tuple[str, ...], old: dict[str, Array], symbol: int) -> float | None:
-    """Age in s of a card's oldest input; None where one was never heard."""
-    each = [old[n][symbol] if n in old else np.nan for n in needs]
-    return known(float(np.max(each))) if each else None
 
 
 def _liquidated(listed: Listed | None, now: int) -> tuple[float | None, float | None]:

@@ -71,6 +71,8 @@ class Pipeline:
         self._next_step = 0
         self._contexts: dict[tuple[str, str], Context] = {}
         self._prepared: Normaliser | None = None
+        # What normalisers knew before a restart, where history is to be taken in instead.
+        self.before: Normaliser | None = None
 
     # -- frames ----------------------------------------------------------------------------
 
@@ -241,6 +243,8 @@ class Pipeline:
                 at = end - ago * NS
                 self.decider.warm(fresh, self.market.view(at, (window,)), every)
                 yield
+        if self.before is not None:
+            fresh.fill(self.before)
         self._prepared = fresh
 
 

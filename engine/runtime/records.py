@@ -14,6 +14,7 @@ from engine.market.fields import LIVE_AT
 from engine.runtime.health import feed_health
 from engine.runtime.pictures import Pictures
 from engine.runtime.pipeline import Pipeline
+from engine.store.checkpoint import Checkpoint
 from engine.store.history import History
 from engine.store.records import (
     NONE,
@@ -105,6 +106,15 @@ class Archive:
         """Wait for the disk when it is far behind: for a replay, which can wait."""
         if self._history is not None and self._history.backlog > BACKLOG:
             await self._history.drain()
+
+    def keep(self, state: Checkpoint) -> None:
+        """Keep the engine's state in the place of the one before."""
+        if self._history is not None:
+            self._history.keep(state)
+
+    def go_on(self) -> None:
+        """The alerts there are, are known: they came with the engine's state."""
+        self._alert = max((alert.number for alert in self._pictures.alerts), default=0)
 
     def stepped(self, now: int, decisions: list[Decision]) -> None:
         """Take down a step."""

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.config import StoreConfig
+from engine.store import checkpoint
+from engine.store.checkpoint import Checkpoint
 from engine.store.errors import StoreError
 from engine.store.lock import WriterLock
 from engine.store.names import Names
@@ -42,7 +44,7 @@ class History:
         self._catalogue = catalogue
         self._names = Names()
         self._upkeep = Upkeep(database, self._names, config)
-        self._queue: asyncio.Queue[Item | None] = asyncio.Queue(QUEUE)
+        self._queue: asyncio.Queue[Item | Checkpoint | None] = asyncio.Queue(QUEUE)
         self._waiting: deque[Item] = deque()
         self._last = ""
         self._errors = self._lost = self._dropped = 0
@@ -106,6 +108,17 @@ class History:
         self._queue.put_nowait((self._catalogue, batch))
         return True
 
+    def keep(self, state: Checkpoint) -> bool:
+        """Hand over the engine's state, to take the place of the one before; as `put`.
+
+        It is not tried again: the next one is newer.
+        """
+        if self._closed or self._queue.full():
+            self._dropped += 1
+            return False
+        self._queue.put_nowait(state)
+        return True
+
     async def drain(self) -> None:
         """Wait until everything put so far has been tried."""
         await self._queue.join()
@@ -122,7 +135,7 @@ class History:
     async def _run(self) -> None:
         try:
             while (item := await self._queue.get()) is not None:
-                await self._take(item)
+                await (self._save(item) if isinstance(item, Checkpoint) else self._take(item))
                 self._queue.task_done()
             await self._write_waiting()
         finally:
@@ -145,6 +158,12 @@ class History:
         except Exception as error:
             # A damaged old row must not end the writing of new ones.
             await self._failed(f"history not tidied: {error}")
+
+    async def _save(self, state: Checkpoint) -> None:
+        try:
+            await checkpoint.write(self._database, state)
+        except Exception as error:
+            await self._failed(f"state not kept for a restart: {error}")
 
     async def _write_waiting(self) -> bool:
         """Write the oldest first; whether nothing is left waiting."""

@@ -86,6 +86,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             side INTEGER NOT NULL, price REAL, before REAL NOT NULL, after REAL NOT NULL,
             PRIMARY KEY (symbol, level, ts, mode, subject, kind)) WITHOUT ROWID""",
     ),
+    (
+        # the newest state of the engine, of which there is one; `whole`: all its history was there
+        """CREATE TABLE checkpoint (
+            id INTEGER PRIMARY KEY CHECK (id = 1), ts INTEGER NOT NULL, format INTEGER NOT NULL,
+            fingerprint TEXT NOT NULL, whole INTEGER NOT NULL, body BLOB NOT NULL)""",
+    ),
 )
 
 

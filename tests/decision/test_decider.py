@@ -178,7 +178,8 @@ def test_a_card_slower_than_every_window_of_a_mode_is_not_one_of_it(make_decider
     assert [int(have[m].sum()) for m in ("scalp", "day", "swing")] == [11, 12, 12]
     assert not have["scalp"][11]
     order_book = decider.weights["scalp"].card[9:12, 0]
-    np.testing.assert_allclose(order_book, [0.5, 0.5, 0.0])
+    whole = decider.config.category_weight("order_book", "scalp")
+    np.testing.assert_allclose(order_book, [whole / 2, whole / 2, 0.0])
 
 
 def test_windows_faster_than_a_card_s_input_do_not_exist(
@@ -193,11 +194,14 @@ def test_windows_faster_than_a_card_s_input_do_not_exist(
 
 
 def test_the_class_of_a_symbol_changes_category_weights(make_decider: Make) -> None:
-    weights = make_decider().weights["day"]
+    decider = make_decider()
+    weights, whole = decider.weights["day"], decider.config.category_weight
+    for category, factors in (
+        ("sentiment", [1.0, 1.25, 1.0]), ("on_chain", [1.0, 0.5, 1.0]), ("momentum", [1.0] * 3)
+    ):  # fmt: skip
+        found = weights.category[[c.id for c in CATEGORIES].index(category)]
+        assert found.tolist() == [factor * whole(category, "day") for factor in factors]
     place = {c.id: n for n, c in enumerate(CATEGORIES)}
-    assert weights.category[place["sentiment"]].tolist() == [1.0, 1.25, 1.0]
-    assert weights.category[place["on_chain"]].tolist() == [1.0, 0.5, 1.0]
-    assert weights.category[place["momentum"]].tolist() == [0.25, 0.25, 0.25]
     assert make_decider().weights["swing"].category[place["momentum"], 0] == 1.0
 
 

@@ -4,7 +4,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Sequence
-from math import isnan, nan
+from math import atanh, isnan, nan, tanh
 
 import numpy as np
 import pytest
@@ -105,12 +105,17 @@ def test_a_card_turns_beyond_its_band_for_two_cycles(sign: int) -> None:
 
 @pytest.mark.parametrize("row", [COMPOSITE, MOMENTUM])
 def test_a_conflict_begins_and_ends_in_its_second_cycle(row: int) -> None:
-    assert of(row, [5] * 6, [0, 1, 0, 1, 0, 1]) == []
-    assert of(row, [5] * 8, [0, 1, 1, 0, 1, 0, 0, 0]) == [
+    assert of(row, [12] * 6, [0, 1, 0, 1, 0, 1]) == []
+    assert of(row, [12] * 8, [0, 1, 1, 0, 1, 0, 0, 0]) == [
         (2, "conflict_begins", 1),
         (6, "conflict_ends", 1),
     ]
-    assert of(row, [5] * 4, [1, 1, 0, 0]) == [(3, "conflict_ends", 1)]
+    assert of(row, [12] * 4, [1, 1, 0, 0]) == [(3, "conflict_ends", 1)]
+
+
+def test_a_category_next_to_nothing_is_not_torn() -> None:
+    assert of(MOMENTUM, [9] * 6, [0, 1, 1, 1, 1, 1]) == []
+    assert of(COMPOSITE, [9] * 6, [0, 1, 1, 1, 1, 1]) == [(2, "conflict_begins", 1)]
 
 
 def test_a_card_s_conflict_counts_beyond_its_band() -> None:
@@ -145,7 +150,14 @@ def test_deceleration_in_the_third_falling_cycle(sign: int) -> None:
 
 def test_deceleration_waits_for_a_fifth_of_the_peak() -> None:
     """Smoothed: 64, 62, 60, 58, 56, 54, 52, 50, and 51.2 is a fifth below the peak."""
-    assert of(COMPOSITE, [64, *range(60, 30, -2)]) == [(7, "deceleration", 1)]
+    assert of(MOMENTUM, [64, *range(60, 30, -2)]) == [(7, "deceleration", 1)]
+
+
+def test_a_composite_decelerates_before_the_tanh() -> None:
+    """Before it smoothed 240, 200, 180, 170, a fifth below at 192: the bias falls from 98 to 92."""
+    told = [100 * tanh(x / 100) for x in (240, 160, 160, 160, 160)]
+    assert of(COMPOSITE, told) == [(3, "deceleration", 1)]
+    assert of(MOMENTUM, told) == []
 
 
 def test_a_rise_between_begins_the_count_anew() -> None:
@@ -168,8 +180,8 @@ def test_deceleration_is_told_again_near_the_peak_only() -> None:
     """Recovered to 56 of 64 nothing new; to 60 (over nine tenths) the next fall is told."""
     fall = [32, 32, 32, 32]
     first = (3, "deceleration", 1)
-    assert of(COMPOSITE, [64, *fall, 80, *fall]) == [first]
-    assert of(COMPOSITE, [64, *fall, 86, *fall]) == [first, (8, "deceleration", 1)]
+    assert of(MOMENTUM, [64, *fall, 80, *fall]) == [first]
+    assert of(MOMENTUM, [64, *fall, 86, *fall]) == [first, (8, "deceleration", 1)]
 
 
 # -- exhaustion ----------------------------------------------------------------------------------
@@ -257,19 +269,24 @@ def test_a_symbol_that_is_not_due_keeps_what_it_had() -> None:
 
 
 def plain(series: Sequence[float], torn: Sequence[bool], cut: float, cycles: int,
-          strife_from: float) -> list[tuple[int, str, int]]:  # fmt: skip
-    """One subject cycle by cycle, in plain words; without exhaustion."""
+          strife_from: float, bent: bool = False) -> list[tuple[int, str, int]]:  # fmt: skip
+    """One subject cycle by cycle, in plain words; without exhaustion. `bent`: by the tanh."""
+
+    def straight(points: float) -> float:
+        return 100 * atanh(min(points / 100, 0.9999)) if bent else points
+
     out: list[tuple[int, str, int]] = []
     held = last = paused = waited = against = falling = 0
     seen, begun, ready, smooth, peak = 0, False, True, 0.0, 0.0
     before = nan
     for n, (value, strife) in enumerate(zip(series, torn, strict=True)):
         size, sign = abs(value), 0 if isnan(value) or value == 0 else 1 if value > 0 else -1
+        height = straight(size)
         if isnan(value) or isnan(before):
             held = last = seen = sign if size >= cut else 0
             waited, paused, against = 1, 0 if held else 1, 0
             begun = strife and size >= strife_from
-            falling, ready, smooth, peak = 0, True, size, size
+            falling, ready, smooth, peak = 0, True, height, height
             before = value
             continue
         now = sign if size >= cut or (size >= cut - HYSTERESIS and sign == held) else 0
@@ -287,14 +304,14 @@ def plain(series: Sequence[float], torn: Sequence[bool], cut: float, cycles: int
             begun, against = there, 0
             out.append((n, "conflict_begins" if there else "conflict_ends", sign))
         if sign and sign == (0 if before == 0 else 1 if before > 0 else -1):
-            old, smooth = smooth, smooth + 0.5 * (size - smooth)
+            old, smooth = smooth, smooth + 0.5 * (height - smooth)
             falling, peak = falling + 1 if smooth < old else 0, max(peak, smooth)
-            if ready and falling >= 3 and smooth <= 0.8 * peak and peak >= cut:
+            if ready and falling >= 3 and smooth <= 0.8 * peak and peak >= straight(cut):
                 ready = False
                 out.append((n, "deceleration", sign))
             ready = ready or smooth >= 0.9 * peak
         else:
-            falling, ready, smooth, peak = 0, True, size, size
+            falling, ready, smooth, peak = 0, True, height, height
         before = value
     return out
 
@@ -313,8 +330,9 @@ walks = st.lists(st.integers(-9, 9), min_size=1, max_size=80).map(
 @given(st.one_of(courses, walks))
 def test_as_in_plain_words(course: list[tuple[float, bool]]) -> None:
     series, torn = [x for x, _ in course], [t for _, t in course]
-    for row, cut, cycles, strife in ((COMPOSITE, 20, 1, 0), (CARD, 40, 2, 40)):
-        assert of(row, series, torn) == plain(series, torn, cut, cycles, strife)
+    assert of(COMPOSITE, series, torn) == plain(series, torn, 20, 1, 0, bent=True)
+    assert of(MOMENTUM, series, torn) == plain(series, torn, 20, 1, 10)
+    assert of(CARD, series, torn) == plain(series, torn, 40, 2, 40)
 
 
 @st.composite

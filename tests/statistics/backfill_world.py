@@ -70,6 +70,8 @@ class World:
         run.engine = LocalEngine(run.config, run.network, run.clock, self.db, None,
                                  lambda now, made: None, 1)  # fmt: skip
         run.engine._recorder = recorder
+        # History is asked for anew; what the engine before knew is of another test.
+        run.engine._keeper = None
         run.engine._warm = _nothing
         run._stopped, run.clock.used = False, asyncio.Event()
         market = run.engine.pipeline.market

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+PERIODS_S = np.array([2.7, 9.1, 31.0, 103.0]) * 3600
 Kind = Literal["normal", "uniform"]
 
 
@@ -51,6 +52,25 @@ class Wave:
         """Advance by dt; the value is kept too."""
         self.value = self._rho * self.value + self._kick * self._draws.row()
         return self.value
+
+
+class Waves:
+    """Sums of slow sines of unit variance, one a symbol, by seed and purpose."""
+
+    def __init__(self, seed: int, purpose: str, count: int) -> None:
+        self._phase = 2 * np.pi * stream(seed, purpose).random((count, len(PERIODS_S)))
+
+    def at(self, place: int, seconds: Array) -> Array:
+        """(times,) values at times in s UTC."""
+        angle = 2 * np.pi * seconds[:, None] / PERIODS_S + self._phase[place]
+        out: Array = np.sin(angle).sum(axis=1) * np.sqrt(2 / len(PERIODS_S))
+        return out
+
+    def now(self, second: float) -> Array:
+        """(symbols,) values at one time."""
+        angle = 2 * np.pi * second / PERIODS_S + self._phase
+        out: Array = np.sin(angle).sum(axis=1) * np.sqrt(2 / len(PERIODS_S))
+        return out
 
 
 def wave_path(rng: np.random.Generator, steps: int, width: int, rho: float,

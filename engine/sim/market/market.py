@@ -78,7 +78,7 @@ class SimulatedMarket:
                               self.dt)  # fmt: skip
         self._process = Process(listings, scenario, seed, self.dt, self.rate)
         self._spoofer = Spoofer(self.schedule, self.books, seed)
-        self._marks = Marks(count, seed, second)
+        self._marks = Marks(count, seed, second, carry=not scenario.sets_premium)
         self.premium = self.schedule.premium(0.0)
         self._volume, self._bought = np.zeros(count), np.zeros(count)
         self._depth = column(listings, "depth")

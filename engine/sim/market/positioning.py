@@ -10,12 +10,12 @@ import numpy as np
 
 from engine.clock import NS
 from engine.sim.market.bars import Bars
-from engine.sim.market.chance import Array, stream
+from engine.sim.market.chance import Array, Waves
+from engine.sim.market.marks import CARRY, CARRY_WAVES, due
 from engine.sim.market.past import TAKEN, VOLUME
 from engine.sim.market.shadow import Shadow
 
 Measure = Literal["top_accounts", "top_positions", "global_accounts", "taker"]
-PERIODS_S = np.array([2.7, 9.1, 31.0, 103.0]) * 3600
 # Mean and deviation of the log of each ratio: accounts lean long, positions less.
 RATIOS: dict[Measure, tuple[float, float]] = {
     "top_accounts": (0.35, 0.16),
@@ -24,21 +24,7 @@ RATIOS: dict[Measure, tuple[float, float]] = {
 }
 OWN = 0.4  # of a wave that is the venue's alone
 INTEREST = 0.05
-RATE, USUAL = 6e-5, 9e-5  # funding per 8 h: deviation, mean
 SAMPLE_S = 300
-
-
-class Waves:
-    """Sums of slow sines of unit variance, one a symbol, by seed and purpose."""
-
-    def __init__(self, seed: int, purpose: str, count: int) -> None:
-        self._phase = 2 * np.pi * stream(seed, purpose).random((count, len(PERIODS_S)))
-
-    def at(self, place: int, seconds: Array) -> Array:
-        """(times,) values at times in s UTC."""
-        angle = 2 * np.pi * seconds[:, None] / PERIODS_S + self._phase[place]
-        out: Array = np.sin(angle).sum(axis=1) * np.sqrt(2 / len(PERIODS_S))
-        return out
 
 
 class Positioning:
@@ -51,7 +37,7 @@ class Positioning:
         market = shadow.reference.market
         self._shadow, self._market = shadow, market
         self._start = market.start // NS
-        names = (*RATIOS, "interest", "rate")
+        names = (*RATIOS, "interest", CARRY_WAVES)
         self._shared = {n: Waves(market.seed, f"{n} wave", len(market.symbols)) for n in names}
         self._own = {
             n: Waves(market.seed, f"{shadow.venue} {n} wave", len(market.symbols)) for n in names
@@ -87,7 +73,7 @@ class Positioning:
         hours = self._shadow.character.hours
         period = int(hours * 3600)
         times = (last // period - np.arange(count - 1, -1, -1.0)) * period
-        rates = USUAL + RATE * self._wave("rate", place, times)
+        rates = due(CARRY * self._wave(CARRY_WAVES, place, times))
         for at in np.flatnonzero(times > self._start):
             known = self._settled.get(int(times[at]))
             rates[at] = rates[at] if known is None else known[place]

@@ -26,6 +26,9 @@ LONG, SHORT = 0, 1
 # The many without leverage: how much of the open interest they open or close in five minutes
 # (standard deviation), for how long they keep at it, and how soon they make up for what left.
 APPETITE, MOOD_S, RETURN_S = 8e-4, 1200.0, 3600.0
+# Now and then many come, or go, at once: how often a symbol's do, within what time, and of the open
+# interest how much at most.
+RUSH_EVERY_S, RUSH_S, RUSH = 6 * 3600.0, 400.0, 0.04
 
 
 class Forced(Struct, frozen=True):
@@ -55,6 +58,7 @@ class Positions:
         self._forming_since = 0.0
         self._many_rng = stream(seed, "holders")
         self._mood = self._many_rng.standard_normal(count)
+        self._rush_rng, self._rush = stream(seed, "rushes"), np.zeros(count)
         self._held = self.interest.copy()
         self._fill(past)
 
@@ -104,13 +108,25 @@ class Positions:
         built = abs(building) * self.interest
         self._forming[SHORT if building < 0 else LONG] += built
         closed = 1 - 0.5 ** (elapsed / HALF_LIFE_S)
-        self._held = self._held + built
-        self.interest = self.interest + built + self._others(elapsed)
+        lasting = built + self._rushing(elapsed)
+        self._held = self._held + lasting
+        self.interest = self.interest + lasting + self._others(elapsed)
         self.size *= 1 - closed
         if seconds - self._forming_since >= COHORT_S:
             self._open(price, self._forming)
             self._forming = np.zeros_like(self._forming)
             self._forming_since = seconds
+
+    def _rushing(self, elapsed: float) -> Array:
+        """What is opened, below 0 closed, in a rush, in steps; it stays."""
+        begins = self._rush_rng.random(len(self._rush)) < elapsed / RUSH_EVERY_S
+        if begins.any():
+            size = self._rush_rng.uniform(0.25, 1.0, len(begins)) * RUSH * self.interest
+            sign = self._rush_rng.choice((-1.0, 1.0), len(begins), p=(0.4, 0.6))
+            self._rush = self._rush + np.where(begins, size * sign, 0.0)
+        now: Array = self._rush * (1 - np.exp(-elapsed / RUSH_S))
+        self._rush = self._rush - now
+        return now
 
     def _others(self, elapsed: float) -> Array:
         """What those without leverage open, below 0 close, in steps; they hold both sides.

@@ -89,6 +89,11 @@ class Scenario(Struct, frozen=True):
     start: str = "2026-01-14T13:00:00+00:00"
     switches: Switches = Switches()
 
+    @property
+    def sets_premium(self) -> bool:
+        """Whether its phases say what premium is paid, so that no other is."""
+        return any(any(phase.premium) for phase in self.phases)
+
 
 def _minutes(start: float, end: float, **what: object) -> Phase:
     return Phase(start=start * MINUTE, end=end * MINUTE, **what)  # type: ignore[arg-type]
@@ -109,10 +114,11 @@ SCENARIOS = {
             phases=(
                 _minutes(0, 5, vol=0.45, symbol=_BTC),
                 _minutes(5, 10, drift=2, tilt=(0.4, 2.0), vol=0.5, symbol=_BTC),
-                _minutes(10, 15, drift=18, tilt=(2.0, 2.5), vol=0.6, symbol=_BTC),
-                _minutes(15, 25, drift=140, tilt=(2.5, 2.2), vol=0.7, symbol=_BTC),
-                _minutes(25, 30, drift=42, tilt=(1.6, 0.3), vol=0.6, symbol=_BTC),
-                _minutes(30, 36, drift=-18, tilt=(-0.2, -0.5), vol=0.6, symbol=_BTC),
+                _minutes(10, 15, drift=8, tilt=(2.0, 2.5), vol=0.5, symbol=_BTC),
+                _minutes(15, 17, drift=40, tilt=(2.5, 2.5), vol=0.7, symbol=_BTC),
+                _minutes(17, 25, drift=100, tilt=(2.5, 2.2), vol=0.7, symbol=_BTC),
+                _minutes(25, 32, drift=50, tilt=(1.6, 0.0), vol=0.6, symbol=_BTC),
+                _minutes(32, 38, drift=-18, tilt=(-0.2, -0.5), vol=0.6, symbol=_BTC),
             ),
             range_hours=6.0,
             switches=_QUIET,
