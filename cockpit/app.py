@@ -4,24 +4,23 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any
 
-from textual.binding import BindingType
-from textual.filter import LineFilter
+from textual.binding import BindingsMap
 from textual.widgets import Input
 
-from cockpit import actions
 from cockpit.alerts.herald import Herald
+from cockpit.calling import Calling
 from cockpit.details import Desk
+from cockpit.keymap import Keymap
 from cockpit.paint import Painter, cap_colours, dismiss_writer, install_crop, mend_continue
 from cockpit.screens.home import Home
 from cockpit.screens.stage import Stage
-from cockpit.theme import Indexed, Look
-from cockpit.visits import Visits
+from cockpit.theme import Look
 from cockpit.widgets.grid import Grid
 from cockpit.widgets.scene import Scene
 from cockpit.zones import zone
@@ -31,7 +30,7 @@ from engine.snapshot import Snapshot, SnapshotSource
 SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 
-class CockpitApp(Visits, inherit_bindings=False):
+class CockpitApp(Calling, inherit_bindings=False):
     """The cockpit on a source of snapshots.
 
     `run` is the engine's coroutine function: started on mount, cancelled and awaited on exit; when
@@ -42,7 +41,6 @@ class CockpitApp(Visits, inherit_bindings=False):
     CSS_PATH = Path(__file__).parent / "app.tcss"
     TITLE = "Blackperp Cockpit"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings()]
 
     def __init__(
         self,
@@ -54,10 +52,10 @@ class CockpitApp(Visits, inherit_bindings=False):
     ) -> None:
         # With NO_COLOR Textual drops colours only where it keeps the terminal's own.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
-        self.look = Look(config.theme, config.glyphs, cap_colours(self))
-        self._indexed = Indexed(self.look)
-        self.register_theme(self.look.textual_theme)
-        self.theme = self.look.textual_theme.name
+        self.dress(Look(config.theme, config.glyphs, cap_colours(self)))
+        self.keymap = Keymap(config.keymap)
+        # Not set_keymap: it takes a key from all but one action, though they act on other screens.
+        self._bindings = BindingsMap(self.keymap.bindings())
         self.source = source
         self.config = config
         self.mode = config.mode
@@ -74,9 +72,6 @@ class CockpitApp(Visits, inherit_bindings=False):
         self._herald = Herald(alerts or AlertsConfig(), self.write_terminal, tmux)
 
     # The picture
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        return [self._indexed] if self.look.colours else super().get_line_filters()
 
     def get_default_screen(self) -> Home:
         return Home(self.look, len(self.source.latest().symbols))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from cockpit.instants import Since
-from cockpit.settings import APP, COLORS, Failure, Settings
+from cockpit.settings import APP, COLORS, GLYPHS, Failure, Settings, harmless
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -86,7 +86,7 @@ def _globals(option: Callable[..., Callable[[Function], Function]]) -> list[Any]
         option("--symbols", metavar="A,B", help="Only these symbols."),
         option("--feeds", metavar="A,B", help="Only these feeds."),
         option("--color", type=click.Choice(COLORS), help="Colours of the terminal."),
-        option("--glyphs", type=click.Choice(["braille", "ascii"]), help="Characters for charts."),
+        option("--glyphs", type=click.Choice(GLYPHS), help="Characters for charts."),
         option("--tz", metavar="ZONE", help="Time zone shown: local, UTC, Europe/Berlin."),
         option("--no-mouse", "mouse", flag_value=False, help="Leave the mouse to the terminal."),
         option("--json", "json", flag_value=True, help="JSON on standard output, nothing else."),
@@ -333,6 +333,14 @@ def config_show(settings: Settings) -> None:
     work.show(settings)
 
 
+@_command(config, "keymap")
+def config_keymap(settings: Settings) -> None:
+    """List every action of the cockpit with its keys."""
+    from cockpit.commands import settings as work
+
+    work.keymap(settings)
+
+
 def main() -> None:
     """The console script: 0 fine, 1 failed, 2 usage or config error."""
     # A second BLAS thread costs more than it brings for arrays of this size.
@@ -391,7 +399,8 @@ def _crash(error: Exception, settings: Settings) -> int:
 
 
 def _fail(sentence: str, code: int) -> int:
-    click.echo(f"{APP}: {sentence}", err=True)
+    lines = (harmless(line) for line in sentence.split("\n"))
+    click.echo(f"{APP}: " + "\n".join(lines), err=True)
     return code
 
 

@@ -5,12 +5,15 @@ import msgspec
 from cockpit.widgets.scene import Scene
 from engine.snapshot import Detail, SnapshotSource
 
-# What changes with steps alone, and costs most.
-BY_STEP = frozenset({"readings"})
+# Parts that change with steps alone, and the field that each fills.
+BY_STEP = {
+    "readings": "readings", "levels": "levels", "liquidation_map": "clusters",
+    "history": "decisions", "transitions": "transitions",
+}  # fmt: skip
 
 
 class Desk:
-    """Keeps the last Detail; asks at most once a look, for readings only after a step."""
+    """Keeps the last Detail; asks at most once a look, for what changes by the step after one."""
 
     def __init__(self, source: SnapshotSource) -> None:
         self._source = source
@@ -32,8 +35,10 @@ class Desk:
         step = (state.id, parts, snapshot.step)
         if kept is None or step != self._step:
             self._kept = self._source.detail(state.id, parts)
-        elif snapshot.number != self._number:
-            newer = self._source.detail(state.id, parts - BY_STEP)
-            self._kept = msgspec.structs.replace(newer, readings=kept.readings)
+        elif snapshot.number != self._number and (moving := parts - BY_STEP.keys()):
+            newer = self._source.detail(state.id, moving)
+            held = {field: getattr(kept, field) for part, field in BY_STEP.items() if part in parts}
+            notes = (*newer.notes, *(n for n in kept.notes if n.partition(":")[0] in BY_STEP))
+            self._kept = msgspec.structs.replace(newer, **held, notes=notes)
         self._step, self._number = step, snapshot.number
         return self._kept

@@ -8,6 +8,8 @@ from traceback import format_exception
 
 from textual.app import App
 
+from cockpit.settings import harmless
+
 logger = logging.getLogger(__name__)
 
 
@@ -29,7 +31,7 @@ class Failing(App[None], inherit_bindings=False):
     def _handle_exception(self, error: Exception) -> None:
         if not self._crashed:
             self._note("the cockpit crashed", error)
-        self._crashed = f"{type(error).__name__}: {error}".splitlines()[0]
+        self._crashed = harmless(f"{type(error).__name__}: {error}".splitlines()[0], 300)
         super()._handle_exception(error)
 
     def _fatal_error(self) -> None:

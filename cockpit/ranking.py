@@ -19,9 +19,9 @@ class Ranking:
         self._at = 0.0
 
     def order(self, snapshot: Snapshot, order: Order, mode: str) -> tuple[str, ...]:
-        """Ids of the snapshot's symbols, first to last; empty for the config's own order."""
+        """Ids of the snapshot's symbols, first to last."""
         if order == Order(OWN):
-            return ()
+            return tuple(state.id for state in snapshot.symbols)
         now = self._now()
         choice = (order, mode, snapshot.step > 0, len(snapshot.symbols))
         if choice != self._choice or now - self._at >= AGAIN_S:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 APP = "blackperp-cockpit"
 COLORS = ("auto", "truecolor", "256", "16", "mono")
+GLYPHS = ("braille", "block", "ascii")
 _COLOR_SYSTEMS = {"truecolor": "truecolor", "256": "256", "16": "standard"}
 _LOG_BYTES = 5_000_000
 _LOG_FILES = 3
@@ -47,10 +48,7 @@ class Settings:
 
     def load(self) -> "Config":
         """The config in force; raises ConfigError."""
-        from engine.config import combine
-        from engine.feeds.feed import feed_names
-
-        return combine(self.layers(), feed_names())
+        return settle(self.layers())
 
     def _overrides(self) -> dict[str, Any]:
         cockpit = {"glyphs": self.glyphs, "timezone": self.tz, "mouse": self.mouse}
@@ -60,8 +58,30 @@ class Settings:
         return {group: options for group, options in said.items() if options}
 
 
+def settle(layers: "list[Layer]") -> "Config":
+    """One config of all layers, its keymap checked too; raises ConfigError."""
+    from cockpit.keymap import Keymap, KeymapFault
+    from engine.config import combine, origin
+    from engine.feeds.feed import feed_names
+    from engine.schema import ConfigError, dotted
+
+    config = combine(layers, feed_names())
+    try:
+        Keymap(config.cockpit.keymap)
+    except KeymapFault as fault:
+        keys = ("cockpit", "keymap", fault.id)
+        raise ConfigError(f"{origin(layers, keys)}: {dotted(keys)}: {fault.sentence}") from None
+    return config
+
+
 def _names(text: str | None) -> list[str]:
     return (text or "").replace(",", " ").split()
+
+
+def harmless(said: str, most: int = 2000) -> str:
+    """A line from outside without what could move a terminal's cursor, and of bearable length."""
+    shown = said if said.isprintable() else "".join(c if c.isprintable() else " " for c in said)
+    return shown if len(shown) <= most else f"{shown[:most]}..."
 
 
 def apply_color(choice: str | None) -> None:

@@ -1,12 +1,11 @@
-"""Two themes and two glyph sets; `Look` is what a widget draws with.
+"""Themes and glyph sets; `Look` is what a widget draws with.
 
-Every colour is an index of the 256-colour table (never 0-21, which users redefine) and is written
-as that index, so a terminal with 256 colours shows exactly what a better one shows; terminals with
-16 have palettes of their own. Colour means state, brightness strength.
+Every colour is written as its index of the 256-colour table, so a terminal with 256 colours shows
+exactly what a better one shows; terminals with 16 have palettes of their own. Colour means state,
+brightness strength.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 from rich.color import Color
 from rich.color_triplet import ColorTriplet
@@ -16,36 +15,12 @@ from textual.color import Color as TextualColor
 from textual.filter import LineFilter
 from textual.theme import Theme
 
-Ink = dict[str, Style]
+from cockpit.palettes import DARK as DARK
+from cockpit.palettes import LIGHT as LIGHT
+from cockpit.palettes import SURFACES as SURFACES
+from cockpit.palettes import THEMES
 
-# Names and table indices; up and down rise in strength from 1 to 3.
-DARK = {
-    "background": 234, "panel": 235, "cursor": 237,
-    "text": 252, "strong": 255, "muted": 247, "dim": 243, "faint": 239,
-    "up1": 65, "up2": 72, "up3": 79, "down1": 131, "down2": 167, "down3": 209,
-    "accent": 75, "warn": 179, "error": 203, "live": 72, "replay": 75, "demo": 179,
-}  # fmt: skip
-LIGHT = {
-    "background": 255, "panel": 254, "cursor": 252,
-    "text": 236, "strong": 232, "muted": 240, "dim": 242, "faint": 248,
-    "up1": 65, "up2": 29, "up3": 22, "down1": 131, "down2": 160, "down3": 124,
-    "accent": 25, "warn": 130, "error": 160, "live": 29, "replay": 25, "demo": 130,
-}  # fmt: skip
-DARK_16 = {
-    "background": 0, "panel": 0, "cursor": 8,
-    "text": 7, "strong": 15, "muted": 7, "dim": 7, "faint": 8,
-    "up1": 2, "up2": 10, "up3": 10, "down1": 1, "down2": 9, "down3": 9,
-    "accent": 14, "warn": 11, "error": 9, "live": 2, "replay": 6, "demo": 3,
-}  # fmt: skip
-LIGHT_16 = {
-    "background": 15, "panel": 15, "cursor": 7,
-    "text": 0, "strong": 0, "muted": 8, "dim": 8, "faint": 7,
-    "up1": 2, "up2": 2, "up3": 2, "down1": 1, "down2": 1, "down3": 1,
-    "accent": 4, "warn": 5, "error": 1, "live": 2, "replay": 4, "demo": 5,
-}  # fmt: skip
-PALETTES = {("dark", 256): DARK, ("light", 256): LIGHT, ("dark", 16): DARK_16,
-            ("light", 16): LIGHT_16}  # fmt: skip
-SURFACES = ("background", "panel", "cursor")
+Ink = dict[str, Style]
 BADGES = ("live", "replay", "demo")
 BOLD = frozenset(["strong", "up3", "down3", "error"])
 
@@ -73,6 +48,11 @@ class Glyphs:
     warning: str
     levels: str
 
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but ASCII may be written."""
+        return self.ellipsis.isascii()
+
     def all(self) -> tuple[str, ...]:
         """Each glyph once, for tests and the width probe."""
         parts = [v if isinstance(v, tuple) else (v,) for v in vars(self).values()]
@@ -85,31 +65,45 @@ BRAILLE = Glyphs(
     arrow_up="▲", arrow_down="▼", arrow_flat="─", full="━", half_left="╸", half_right="╺",
     axis="│", rule="─", cursor="▸", ellipsis="…", dot="●", warning="!", levels="",
 )  # fmt: skip
+# For fonts whose braille is poor: the cell's upper or lower edge, or half of it.
+BLOCK = replace(BRAILLE, conflict="▒", up=("▔", "▀"), down=("▁", "▄"), levels="▁▂▃▄▅▆▇█")
 ASCII = Glyphs(
     none=".", neutral="=", conflict="x", up=("+", "^"), down=("-", "v"),
     arrow_up="^", arrow_down="v", arrow_flat="=", full="#", half_left="-", half_right="-",
     axis="|", rule="-", cursor=">", ellipsis="~", dot="*", warning="!", levels="_.-=^",
 )  # fmt: skip
-GLYPHS = {"braille": BRAILLE, "ascii": ASCII}
+GLYPHS = {"braille": BRAILLE, "block": BLOCK, "ascii": ASCII}
 
 
 class Look:
-    """Inks by surface and the glyphs; `colours` 256, 16, or 0 for bold, dim and reverse alone."""
+    """Inks by surface and the glyphs; `colours` 256, 16, or 0 for bold, dim and reverse alone.
+
+    One Look is shared by all widgets and stays the same object when its theme changes, and so do
+    the inks it gave away.
+    """
 
     def __init__(self, theme: str = "dark", glyphs: str = "braille", colours: int = 256) -> None:
-        self.theme = theme
         self.glyphs = GLYPHS[glyphs]
         self.colours = colours
-        self.palette = PALETTES[theme, colours or 256]
-        self._inks = {(surface, stale): self._ink(surface, stale)
-                      for surface in SURFACES for stale in (False, True)}  # fmt: skip
+        self._inks: dict[tuple[str, bool], Ink] = {
+            (surface, stale): {} for surface in SURFACES for stale in (False, True)
+        }
+        self.become(theme)
+
+    def become(self, theme: str) -> None:
+        """Change to a theme; what is drawn already must be drawn anew."""
+        self.theme = theme
+        found = THEMES[theme]
+        self.palette = found.few if self.colours == 16 else found.full
+        for (surface, stale), ink in self._inks.items():
+            ink.update(self._ink(surface, stale))
 
     def ink(self, surface: str = "background", stale: bool = False) -> Ink:
         """Styles by name on a surface; stale ones are dim whatever they mean."""
         return self._inks[surface, stale]
 
     def _ink(self, surface: str, stale: bool) -> Ink:
-        styles = {name: self._style(name, surface) for name in self.palette}
+        styles = {name: self._style(name, surface) for name in self.palette if "@" not in name}
         styles |= {name: self._badge(name) for name in BADGES}
         styles["blank"] = self._style("text", surface)
         if stale:
@@ -122,12 +116,10 @@ class Look:
         if not self.colours:
             faded = name in ("dim", "faint", "muted")
             return Style(bold=bold, dim=faded, reverse=surface == "cursor")
-        front, back = self.palette[name], self.palette[surface]
-        if front == back and name not in SURFACES:
-            front = self.palette["dim"]
+        front = self.palette.get(f"{name}@{surface}", self.palette[name])
         return Style(
             color=Color.from_ansi(front),
-            bgcolor=Color.from_ansi(back),
+            bgcolor=Color.from_ansi(self.palette[surface]),
             bold=bold or None,
         )
 
@@ -137,7 +129,6 @@ class Look:
         ground, paper = self.palette[name], self.palette["background"]
         return Style(color=Color.from_ansi(paper), bgcolor=Color.from_ansi(ground), bold=True)
 
-    @cached_property
     def textual_theme(self) -> Theme:
         """The same colours for the few widgets that Textual styles itself."""
         colour = {name: hex_of(index) for name, index in self.palette.items()}
@@ -154,7 +145,7 @@ class Look:
             surface=colour["panel"],
             panel=colour["panel"],
             boost=colour["cursor"],
-            dark=self.theme == "dark",
+            dark=THEMES[self.theme].dark,
             variables={
                 "input-cursor-background": colour["accent"],
                 "input-cursor-foreground": colour["background"],

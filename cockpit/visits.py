@@ -1,6 +1,6 @@
 """Visits: where the user goes, from one screen to another and back."""
 
-from cockpit.failing import Failing
+from cockpit.dressing import Dressing
 from cockpit.screens.academy import Academy
 from cockpit.screens.alerts import Alerts
 from cockpit.screens.categories import Categories
@@ -8,23 +8,17 @@ from cockpit.screens.feeds import FeedsPage
 from cockpit.screens.heatmap import HeatMap
 from cockpit.screens.help import Help
 from cockpit.screens.home import Home
+from cockpit.screens.moved import MovedPage
 from cockpit.screens.stage import Stage
 from cockpit.screens.symbol import Symbol
-from cockpit.theme import Look
 from cockpit.widgets.scene import Scene
 
 
-class Visits(Failing, inherit_bindings=False):
+class Visits(Dressing, inherit_bindings=False):
     """An App whose screens open each other; what stands beneath is gone back to, never doubled."""
-
-    look: Look
 
     def scene(self) -> Scene:
         """What to show now."""
-        raise NotImplementedError
-
-    def paint(self) -> None:
-        """Show the scene on the top screen."""
         raise NotImplementedError
 
     @property
@@ -51,7 +45,11 @@ class Visits(Failing, inherit_bindings=False):
             self._visit(Categories)
 
     def action_help(self) -> None:
-        self._visit(Help)
+        """About the screen on top; help itself is left, and never stays beneath another."""
+        if isinstance(self.screen, Help):
+            self.pop_screen()
+        elif self.stage:
+            self._push(Help(self.look, self.stage))
 
     def action_feeds(self) -> None:
         self._visit(FeedsPage)
@@ -62,6 +60,9 @@ class Visits(Failing, inherit_bindings=False):
     def action_heat(self) -> None:
         self._visit(HeatMap)
 
+    def action_moved(self) -> None:
+        self._visit(MovedPage)
+
     def action_academy(self) -> None:
         """At what is under the cursor; where that is nothing of its own, where it was left."""
         topic = self.stage.topic() if self.stage else None
@@ -71,8 +72,12 @@ class Visits(Failing, inherit_bindings=False):
 
     def _visit(self, kind: type[Stage]) -> None:
         """Open a screen; from it go back, and to one that is open beneath go down."""
-        if isinstance(self.screen, kind):
+        helped = isinstance(self.screen, Help)
+        if helped:
             self.pop_screen()
+        if isinstance(self.screen, kind):
+            if not helped:
+                self.pop_screen()
         elif any(isinstance(screen, kind) for screen in self.screen_stack):
             while not isinstance(self.screen, kind):
                 self.pop_screen()
@@ -106,6 +111,14 @@ class Visits(Failing, inherit_bindings=False):
         if self.stage:
             getattr(self.stage, what)(step)
             self.paint()
+
+    def action_half(self, direction: int) -> None:
+        if self.stage and not self.stage.half(direction):
+            self._step(direction * self.stage.half_page)
+
+    def _step(self, rows: int) -> None:
+        """Move the cursor of the grid."""
+        raise NotImplementedError
 
     def action_filter(self) -> None:
         while not (self.stage and self.stage.filter_line):

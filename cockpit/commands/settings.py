@@ -1,4 +1,4 @@
-"""`config check|init|show`."""
+"""`config check|init|show|keymap`."""
 
 import os
 import tempfile
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from cockpit.settings import Failure, Settings, print_json
-from engine.config import COMMAND_LINE, ConfigError, combine, default_path, in_force, user_path
-from engine.feeds.feed import feed_names
+from cockpit.actions import ACTIONS
+from cockpit.keymap import Keymap
+from cockpit.settings import Failure, Settings, print_json, settle
+from engine.config import COMMAND_LINE, ConfigError, default_path, in_force, user_path
 
 
 def check(settings: Settings, file: str | None) -> None:
@@ -17,7 +18,7 @@ def check(settings: Settings, file: str | None) -> None:
     settings.config = file or settings.config
     try:
         layers = settings.layers()
-        config = combine(layers, feed_names())
+        config = settle(layers)
     except ConfigError as error:
         if settings.json:
             print_json({"ok": False, "error": str(error)})
@@ -73,7 +74,7 @@ def write_new(path: Path, data: bytes) -> None:
 def show(settings: Settings) -> None:
     """Every value in force by its key, with its origin."""
     layers = settings.layers()
-    values = in_force(combine(layers, feed_names()), layers)
+    values = in_force(settle(layers), layers)
     if settings.json:
         print_json(
             {
@@ -90,6 +91,26 @@ def show(settings: Settings) -> None:
     for layer in layers:
         if short[layer.name] == "default":
             click.echo(f"# default: {layer.name}")
+
+
+def keymap(settings: Settings) -> None:
+    """Every action with its keys, its default keys and what it does."""
+    config = settings.load()
+    mine, default = Keymap(config.cockpit.keymap), Keymap()
+    plain = config.cockpit.glyphs == "ascii"
+    if settings.json:
+        print_json([{"id": a.id, "keys": mine.of(a.id), "default": default.of(a.id),
+                     "help": a.help} for a in ACTIONS])  # fmt: skip
+        return
+    rows = [("action", "keys", "default", "what it does")]
+    for a in ACTIONS:
+        own, usual = mine.shown(a.id, plain), default.shown(a.id, plain)
+        rows.append((a.id, own or "-", usual or "-", a.help))
+    widths = [max(len(row[n]) for row in rows) for n in range(3)]
+    for row in rows:
+        lead = "  ".join(f"{text:<{size}}" for text, size in zip(row, widths, strict=False))
+        click.echo(f"{lead}  {row[3]}")
+    click.echo("# change them by cockpit.keymap in the config; the palette does all of it without")
 
 
 def _yaml(value: object) -> str:

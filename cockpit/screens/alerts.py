@@ -13,7 +13,7 @@ NONE: tuple[Said, ...] = (
     ("rules: alerts.rules in the config; 'config show' tells which are in force", "muted"),
     ("they look at every step, once in 10 s", "muted"),
 )
-CLOCK, MARK, ABOUT, RULE = 10, 3, 7, 10
+CLOCK, MARK, ABOUT, RULE = 10, 3, 7, 15
 
 
 class AlertList(Lines):
@@ -45,7 +45,8 @@ class AlertList(Lines):
             cell(text.clock(item.ts, scene.zone) or "", CLOCK, self.ink["muted"]),
             cell(item.mark(glyphs), MARK, self.ink[item.ink]),
             cell(item.about, ABOUT, self.ink["strong"], "left", glyphs.ellipsis),
-            cell(item.rule.partition("_")[0], RULE, self.ink["muted"]),
+            cell(item.rule.replace("_", " "), RULE - 1, self.ink["muted"], "left", glyphs.ellipsis),
+            cell("", 1, self.ink["blank"]),
             cell(item.text, room, self.ink["text"], "left", glyphs.ellipsis),
         )
 
@@ -53,6 +54,7 @@ class AlertList(Lines):
 class Alerts(Page):
     """What the rules of the config have said; toasts would only say it twice."""
 
+    kind = "alerts"
     toasting = False
 
     def body(self) -> Lines:

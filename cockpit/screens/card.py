@@ -1,11 +1,21 @@
 """One card: how its raw measures become points of the bias, and what it means."""
 
 from cockpit.screens.academy import Academy
+from cockpit.screens.explained import Pairs
 from cockpit.screens.stage import Page, Stage, step_link
 from cockpit.theme import Look
 from cockpit.widgets.lines import Lines
 from cockpit.widgets.scene import Scene
 from cockpit.widgets.sheet import Sheet, entry
+
+MEASURED: Pairs = (
+    ("centre, scale", "of the raw measure's own past, as they were at the decision"),
+    ("samples n", "independent ones its past holds; n / (n + 30) is its sufficiency"),
+    ("fresh", "1 up to the silence its input is allowed, 0 from three times that"),
+    ("suff", "sufficiency: mean over the windows by their weights"),
+    ("agree", "agreement, as above: the three make the confidence"),
+    ("S'", "sum of all contributions over that of all weights, and context"),
+)
 
 
 class CardPage(Page):
@@ -15,13 +25,19 @@ class CardPage(Page):
     """
 
     kind = "card"
-    wants = frozenset({"readings", "transitions"})
 
     def __init__(self, look: Look, card: str, cards: tuple[str, ...]) -> None:
         super().__init__(look)
         self.card = card
         self._cards = cards
         self._chosen = -1
+
+    @property
+    def wants(self) -> frozenset[str]:
+        return frozenset({"readings", "transitions"})
+
+    def explains(self) -> Pairs:
+        return MEASURED + super().explains()
 
     def body(self) -> Lines:
         return Sheet(self.look, id="whole")

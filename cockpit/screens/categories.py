@@ -8,6 +8,8 @@ from cockpit.widgets.lines import Lines
 class Categories(Page):
     """Breakdown of the row under the cursor; the cursor moves here too."""
 
+    kind = "categories"
+
     def body(self) -> Lines:
         return Breakdown(self.look, id="whole")
 

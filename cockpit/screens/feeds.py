@@ -8,5 +8,7 @@ from cockpit.widgets.lines import Lines
 class FeedsPage(Page):
     """The state of each feed and each of its streams."""
 
+    kind = "feeds"
+
     def body(self) -> Lines:
         return Health(self.look, id="whole")

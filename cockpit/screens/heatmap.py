@@ -25,13 +25,16 @@ class HeatMap(Stage):
     """Rows are the grid's; left and right move over the categories, Enter opens a cell's cards."""
 
     kind = "map"
-    wants = frozenset({"readings"})
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
         self.families = False
         self.column = ""
         self._bare = False
+
+    @property
+    def wants(self) -> frozenset[str]:
+        return frozenset({"readings"})
 
     def parts(self) -> ComposeResult:
         yield Header(self.look, id="header")

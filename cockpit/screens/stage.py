@@ -8,7 +8,9 @@ from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widget import Widget
 
-from cockpit.actions import hints
+from cockpit.actions import ACTIONS, BY_ID
+from cockpit.keymap import Keymap
+from cockpit.screens.explained import Pairs, explanation
 from cockpit.theme import Look
 from cockpit.widgets.bars import Footer, Header
 from cockpit.widgets.filter import FilterLine
@@ -16,6 +18,7 @@ from cockpit.widgets.lines import Lines
 from cockpit.widgets.scene import Scene
 from cockpit.widgets.states import TooSmall
 from cockpit.widgets.toast import Toast
+from engine.snapshot import MODES
 
 
 def step_link(chosen: int, step: int, count: int) -> int:
@@ -28,12 +31,11 @@ def step_link(chosen: int, step: int, count: int) -> int:
 class Stage(Screen[None], inherit_bindings=False):
     """A screen that is shown scenes; below 80x24 it says so and shows nothing else.
 
-    `kind` chooses the footer's keys; `wants` the parts of a Detail it needs, none by default.
+    `kind` chooses the keys that act and are told.
     """
 
     AUTO_FOCUS = ""
     kind: ClassVar[str] = "page"
-    wants: ClassVar[frozenset[str]] = frozenset()
     toasting: ClassVar[bool] = True
 
     def __init__(self, look: Look) -> None:
@@ -51,9 +53,35 @@ class Stage(Screen[None], inherit_bindings=False):
         """The screen's own widgets."""
         raise NotImplementedError
 
+    @property
+    def wants(self) -> frozenset[str]:
+        """The parts of a Detail it needs."""
+        return frozenset()
+
     def bar(self) -> Footer:
         """A footer with the keys of this kind of screen."""
-        return Footer(self.look, hints(self.kind), id="footer")
+        return Footer(self.look, self.hints, id="footer")
+
+    @property
+    def hints(self) -> tuple[tuple[str, str], ...]:
+        """Key and word of what the footer tells here."""
+        told = self.keymap.hints
+        return told.get(self.kind, told["page"])
+
+    @property
+    def keymap(self) -> Keymap:
+        """The keys in force."""
+        found = getattr(self.app, "keymap", None)
+        return found if isinstance(found, Keymap) else Keymap()
+
+    @property
+    def _modes(self) -> tuple[str, ...]:
+        keys = [self.keymap.shown(mode).split()[:1] for mode in MODES]
+        return tuple(f" {' '.join([*key, mode])} " for key, mode in zip(keys, MODES, strict=True))
+
+    def explains(self) -> Pairs:
+        """What stands on the screen and how to read it, for the help."""
+        return explanation(self.kind)
 
     def show(self, scene: Scene) -> None:
         """Show a scene; only what differs from the last one is painted."""
@@ -61,6 +89,8 @@ class Stage(Screen[None], inherit_bindings=False):
         if not self.is_mounted:
             return
         self.query_one(TooSmall).show(scene)
+        for header in self.query(Header):
+            header.modes = self._modes
         for widget in self.shown():
             if widget.display and widget.size.width:
                 widget.show(scene)  # type: ignore[attr-defined]
@@ -78,6 +108,15 @@ class Stage(Screen[None], inherit_bindings=False):
     def page(self, direction: int) -> bool:
         """Scroll by a page; False where there is nothing to scroll."""
         return False
+
+    def half(self, direction: int) -> bool:
+        """Go half a page; False where the cursor of the grid is to move instead."""
+        return self.move(direction * self.half_page)
+
+    @property
+    def half_page(self) -> int:
+        """Lines of half a page: the screen without header, heads and footer."""
+        return max(1, (self.size.height - 3) // 2)
 
     def aside(self, step: int) -> bool:
         """Go left or right; False where that is the next symbol."""
@@ -111,6 +150,27 @@ class Stage(Screen[None], inherit_bindings=False):
 
     def turn(self) -> None:
         """List it the other way round."""
+
+    async def on_click(self, event: events.Click) -> None:
+        """A click on a mode of the header or a key of the footer is that key."""
+        bar = event.widget
+        if isinstance(bar, Header | Footer) and (action := self._told_at(bar, event.screen_x)):
+            event.stop()
+            await self.app.run_action(action)
+
+    def _told_at(self, bar: Header | Footer, x: int) -> str | None:
+        """The action whose words stand at a place of the screen's first or last line."""
+        words = bar.words_at(0)
+        if isinstance(bar, Header):
+            told = {said: BY_ID[m].action for said, m in zip(bar.modes, MODES, strict=True)}
+        else:
+            by_hint = {a.hint: a.action for a in ACTIONS}
+            told = {f"{key} {word}": by_hint[word] for key, word in self.hints}
+        for said, action in told.items():
+            at = words.rfind(said)
+            if 0 <= at <= x - bar.region.x < at + len(said):
+                return action
+        return None
 
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size

@@ -76,7 +76,7 @@ class About(Lines):
             found = composite(state, mode)
             bias = found.bias if found else None
             call = keys.decision(state, mode)
-            words, tone = ("no bias", "faint")
+            words, tone = ("no bias", "dim")
             if isinstance(call, tuple):
                 words, tone = call[0 if roomy else 1], call[2]
             half = max(2, min(10, (share - 6 - 5 - (13 if roomy else 8) - 2) // 2))

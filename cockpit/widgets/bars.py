@@ -5,7 +5,7 @@ from rich.segment import Segment
 from cockpit.theme import Look
 from cockpit.widgets import text
 from cockpit.widgets.lines import Lines
-from cockpit.widgets.scene import NOTICE_SECONDS, Scene, composite
+from cockpit.widgets.scene import NOTICE_SECONDS, Scene, composite, is_warming
 from cockpit.widgets.text import Cell, cell, fit
 from engine.snapshot import MODES, Notice
 
@@ -38,16 +38,28 @@ def _width(cells: list[Cell]) -> int:
 
 
 class Header(Bar):
-    """Mode and tally of the calls; a notice takes the tally's place, never a line of its own."""
+    """Mode and tally of the calls; a notice takes the tally's place, never a line of its own.
+
+    `modes`: the words of each mode, its key first. `view`: what the screen under it says of how it
+    looks at the rows; `plain` where that is how it always does, which is told only where there is
+    room.
+    """
+
+    modes = tuple(f" {n} {mode} " for n, mode in enumerate(MODES, 1))
+    view = ""
+    plain = True
 
     def show(self, scene: Scene) -> None:
         notice = standing(scene)
         if notice is None:
             modes = [
-                self.words(f" {n} {mode} ", "accent" if mode == scene.mode else "dim")
-                for n, mode in enumerate(MODES, 1)
+                self.words(told, "accent" if mode == scene.mode else "dim")
+                for told, mode in zip(self.modes, MODES, strict=True)
             ]
-            self.spread([*self._brand(scene), *modes, *self._filter(scene)], self._tally(scene))
+            left, tally = [*self._brand(scene), *modes], self._tally(scene)
+            view = self._view(self.size.width - _width(left) - _width(tally), bool(scene.filter))
+            left += view
+            self.spread([*left, *self._filter(scene, self.size.width - _width(left))], tally)
             return
         severity, said = notice
         left = [*self._brand(scene), self.words(f" {scene.mode} ", "accent")]
@@ -64,30 +76,45 @@ class Header(Bar):
             cells += [self.words(" DEMO ", "demo"), self.words(" ")]
         return cells
 
-    def _filter(self, scene: Scene) -> list[Cell]:
+    def _view(self, room: int, filtered: bool) -> list[Cell]:
+        words = f"  {self.view} "
+        if not self.view or (self.plain and (filtered or len(words) > room)):
+            return []
+        return [self.words(words, "muted" if self.plain else "text")]
+
+    def _filter(self, scene: Scene, room: int) -> list[Cell]:
         if not scene.filter:
             return []
-        count = f"{len(scene.rows)} of {len(scene.snapshot.symbols)}"
-        return [self.words(f"  /{scene.filter} ", "warn"), self.words(f"{count} ", "muted")]
+        count = f"{len(scene.rows)} of {len(scene.snapshot.symbols)} "
+        said = text.clean(scene.filter)
+        room = max(0, room - len(count) - 4)
+        said = fit(said, min(len(said), room), "left", self.look.glyphs.ellipsis)
+        return [self.words(f"  /{said} ", "warn"), self.words(count, "muted")]
 
     def _tally(self, scene: Scene) -> list[Cell]:
         """How many calls stand on each side, in the active mode."""
         if scene.waiting or scene.snapshot.step == 0:
             return [self.words("waiting for the first step ", "muted")]
-        up = down = wait = none = 0
+        up = down = wait = none = warming = 0
         for found in (composite(s, scene.mode) for s in scene.snapshot.symbols):
             if found is None or found.bias is None:
                 none += 1
+            elif is_warming(found):
+                warming += 1
             elif found.decision.upper() in ("WAIT", ""):
                 wait += 1
             else:
                 up, down = up + (found.bias > 0), down + (found.bias <= 0)
-        return [
-            self.words(f"long {up}", "up2" if up else "dim"),
-            self.words(f"  short {down}", "down2" if down else "dim"),
-            self.words(f"  wait {wait}", "muted"),
-            self.words(f"  no bias {none} " if none else " ", "dim"),
+        told = (("long", up, "up2"), ("short", down, "down2"), ("wait", wait, "muted"),
+                ("warming", warming, "muted"), ("no bias", none, "dim"))  # fmt: skip
+        calls = warming + none < len(scene.snapshot.symbols)
+        shown = [
+            (f"{name} {count}", ink if count else "dim")
+            for name, count, ink in told
+            if count or (calls and name in ("long", "short", "wait"))
         ]
+        cells = [self.words(("  " if n else "") + said, ink) for n, (said, ink) in enumerate(shown)]
+        return [*cells, self.words(" ")]
 
 
 def standing(scene: Scene) -> tuple[str, str] | None:

@@ -146,7 +146,7 @@ class _Form:
             self.cell(points or self.glyphs.none, POINTS,
                       marks.tone(found.contribution) if there else "faint", "right"),
             self.cell(f"{found.available}/{found.total}", CARDS,
-                      "muted" if found.available else "faint", "right"),
+                      "muted" if found.available else "dim", "right"),
         ]  # fmt: skip
         if self.stated:
             word, ink = keys.state_text(found.state) if there else ("no data", "dim")

@@ -29,7 +29,7 @@ ORDER = ("name", "category", "raw", "raws", "scores", "windows", "state", "score
 HEADS = {"name": "card", "category": "category", "state": "state", "score": "score",
          "strength": "strg", "confidence": "conf", "weight": "wght", "points": "points",
          "age": "age", "bar": "", "windows": "win"}  # fmt: skip
-SORTED_BY = {"contribution": "points", "score": "score", "name": "name"}
+SORTED_BY = {"contribution": "points", "score": "score", "name": "name", "category": "category"}
 LEFT = frozenset({"name", "category", "state", "windows"})
 LEAST_FULL = 2.0
 # A card's points are coloured as a bias ten times as large would be.
@@ -294,7 +294,7 @@ class Cards(Lines):
 
     def _absent(self, row: Row, places: tuple[tuple[str, str, int], ...], ink: Ink) -> Line:
         """Name and category as ever, then why there is no reading."""
-        faded = ink | {"text": ink["dim"], "dim": ink["faint"]}
+        faded = ink | {"text": ink["dim"]}
         first = [place for place in places if place[0] in ("name", "category")]
         used = 1 + sum(size + 1 for _, _, size in first)
         gap = Segment(" ", ink["blank"])

@@ -23,14 +23,14 @@ class Chart(Lines):
              names: dict[float, str], tinted: bool) -> None:  # fmt: skip
         """Draw values within `span`; `names` writes values at their rows of the scale."""
         width, rows = self.size.width - 1 - self.scale, self.size.height - 1
-        plain = bool(self.look.glyphs.levels)
-        across, down = (width, 2 * rows) if plain else (2 * width, 4 * rows)
+        fine, deep = raster.grain(self.look.glyphs)
+        across, down = fine * width, deep * rows
         if width < 2 or rows < 1:
             self.show_lines([title])
             return
         bottom, top = raster.extents(low, high, close, across)
         dots = raster.mask(bottom, top, *span, down)
-        drawn = raster.ascii_lines(dots) if plain else raster.braille(dots)
+        drawn = raster.cells(dots, self.look.glyphs)
         with np.errstate(invalid="ignore"):
             middle = np.nan_to_num((bottom + top) / 2).reshape(width, -1).mean(axis=1)
         inks = [marks.tone(v).replace("3", "2") if tinted else "accent" for v in middle.tolist()]

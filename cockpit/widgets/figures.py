@@ -1,6 +1,7 @@
 """Figures of one card: each step from its raw measures to points of the bias, line by line."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -18,6 +19,8 @@ VALUE = 9
 WINDOW = 12
 # A card's points are coloured and drawn as a bias ten times as large would be.
 STRENGTH = 10.0
+# S' below which points are 100 x gain x part, as the engine has it.
+FLAT = 1e-9
 CHANGES = 5
 KINDS = {
     "directional": "takes a side", "flip": "changes sides", "conflict_begins": "conflict begins",
@@ -55,9 +58,10 @@ def facts_of(
     names = {c.id: c.name for c in scene.snapshot.categories}
     own = (t for t in detail.transitions
            if (t.subject, t.id, t.mode) == ("card", card, scene.mode))  # fmt: skip
+    told = reading.points if reading.points is not None else _points(readings, found, reading)
     return Facts(
         reading=reading, category=names.get(reading.category, reading.category), symbol=state.id,
-        mode=scene.mode, bias=found.bias, points=_points(readings, found, reading), place=place,
+        mode=scene.mode, bias=found.bias, points=told, place=place,
         stale=stale, needs=needs, changes=tuple(own)[:CHANGES], zone=scene.zone,
     )  # fmt: skip
 
@@ -127,27 +131,62 @@ class _Form:
         ]
 
     def windows(self) -> list[Line]:
-        """Raw measure, normalised, score and side of each window, shortest first."""
-        card, none = self.card, self.glyphs.none
-        scores = list(card.scores.values())
-        raws = [text.short(raw) for raw in card.raws.values()]
+        """From the raw measure to the score of each window, shortest first."""
+        card = self.card
+        measured = bool(card.scales)
+        rows = [self._row("window", [self.cell(w, WINDOW, "dim", "right") for w in card.scores])]
+        if card.weights:
+            rows.append(self._plain("weight", card.weights, "in the score"))
+        rows.append(self._plain("raw", card.raws, "the measure itself", "text"))
+        if measured:
+            rows.append(self._plain("centre", card.centres, "what is usual"))
+            rows.append(self._plain("scale", card.scales, "how far it usually strays"))
+        scores = [self._score(s) for s in card.scores.values()]
+        rows += [
+            self._row("normalised", [self._figure(self._normalised(w), "muted")
+                                     for w in card.scores], "(raw - centre) / scale"),
+            self._row("score", scores, "tanh(normalised / 2)"),
+            self._row("", [self._bar(s) for s in card.scores.values()]),
+        ]  # fmt: skip
+        if measured:
+            samples = [None if n is None else f"{n:.1f}" for n in card.samples.values()]
+            rows.append(self._row("samples n", [self._figure(n, "muted") for n in samples],
+                                  "n / (n + 30) suffices"))  # fmt: skip
+        return rows
+
+    def _plain(self, name: str, values: Mapping[str, float | None], said: str,
+               ink: str = "muted") -> Line:  # fmt: skip
+        return self._row(
+            name, [self._figure(exact(values.get(w)), ink) for w in self.card.scores], said
+        )
+
+    def _normalised(self, window: str) -> str | None:
+        """As it was made; where that was not kept, what the score tells of it."""
+        card = self.card
+        score, raw = card.scores.get(window), card.raws.get(window)
+        scale, centre = card.scales.get(window), card.centres.get(window)
+        if score is None or raw is None or scale is None or centre is None:
+            return normalised(score)
+        value = (raw - centre) / scale
+        return text.signed(value, 3) if abs(value) < 1000 else text.short(value)
+
+    def _score(self, score: float | None) -> Cell:
+        """With the glyph of its side before it."""
+        if score is None:
+            return self.cell(self.glyphs.none, WINDOW, "faint", "right")
+        glyph, tone = self._side(score)
+        shown = text.signed(score, 4) or ""
+        return (
+            *self.cell(glyph, WINDOW - 8, tone, "right"),
+            *self.cell(shown, 8, marks.tone(100 * score), "right"),
+        )
+
+    def _bar(self, score: float | None) -> Cell:
         half = (WINDOW - 4) // 2
-        bars = [
-            (*self.cell("", WINDOW - 2 * half - 1), *marks.bar(s and 100 * s, half, self.glyphs,
-                                                               self.ink))
-            if s is not None else self.cell("", WINDOW) for s in scores
-        ]  # fmt: skip
-        return [
-            self._row("window", [self.cell(w, WINDOW, "dim", "right") for w in card.scores]),
-            self._row("raw", [self._figure(raw, "text") for raw in raws]),
-            self._row("normalised", [self._figure(normalised(s), "muted") for s in scores],
-                      "(raw - centre) / scale"),
-            self._row("score", [self._figure(text.signed(s, 2), marks.tone(s and 100 * s))
-                                for s in scores], "tanh(normalised / 2)"),
-            self._row("", bars),
-            self._row("side", [self._figure(*self._side(s)) if s is not None else
-                               self.cell(none, WINDOW, "faint", "right") for s in scores]),
-        ]  # fmt: skip
+        if score is None:
+            return self.cell("", WINDOW)
+        drawn = marks.bar(100 * score, half, self.glyphs, self.ink)
+        return (*self.cell("", WINDOW - 2 * half - 1), *drawn)
 
     def _row(self, name: str, cells: list[Cell], said: str = "") -> Line:
         used = LABEL + WINDOW * len(cells)
@@ -170,14 +209,15 @@ class _Form:
         halved = "half of |score|, as in conflict" if card.conflicted else "|score|"
         inverted = card.weight < 0
         return [
-            self.step("agreement", f"{card.agreement:.0%}", "warn" if torn else "text", agreed),
-            self.step("score", text.signed(card.score, 2), self._tone(card.score),
-                      "the windows' mean by their weights"),
-            self.step("strength", text.fraction(card.strength), "text", halved),
-            self.step("confidence", text.fraction(card.confidence), "text", self._quality()),
-            self.step("weight", text.fraction(card.weight, 3), "warn" if inverted else "text",
+            self.step("agreement", text.fraction(card.agreement, 4), "warn" if torn else "text",
+                      agreed),
+            self.step("score", text.signed(card.score, 4), self._tone(card.score),
+                      "the windows' mean by their weights, in 127ths"),
+            self.step("strength", text.fraction(card.strength, 4), "text", halved),
+            self.step("confidence", text.fraction(card.confidence, 4), "text", self._quality()),
+            self.step("weight", text.fraction(card.weight, 6), "warn" if inverted else "text",
                       "inverted by its record" if inverted else "its share of its category's"),
-            self.step("contribution", text.signed(card.contribution, 4),
+            self.step("contribution", text.signed(card.contribution, 6),
                       self._tone(card.contribution * STRENGTH), self._product()),
             self._sum(),
         ]  # fmt: skip
@@ -188,6 +228,10 @@ class _Form:
     def _quality(self) -> str:
         """What a confidence is made of; the record acts through the weight alone."""
         card = self.card
+        if card.freshness is not None and card.sufficiency is not None:
+            parts = (("fresh", card.freshness), ("suff", card.sufficiency),
+                     ("agree", card.agreement))  # fmt: skip
+            return " x ".join(f"{name} {text.fraction(part, 4)}" for name, part in parts)
         if not card.agreement:
             return "data quality x agreement"
         quality = min(1.0, card.confidence / card.agreement)
@@ -196,20 +240,21 @@ class _Form:
     def _product(self) -> str:
         card = self.card
         sign = "-" if (card.score or 0.0) < 0 else "+"
-        return (f"{sign}{text.fraction(card.strength)} x {text.fraction(card.confidence)}"
-                f" x {text.fraction(card.weight, 3)}")  # fmt: skip
+        return (f"{sign}{text.fraction(card.strength, 4)} x {text.fraction(card.confidence, 4)}"
+                f" x {text.fraction(card.weight, 6)}")  # fmt: skip
 
     def _sum(self) -> Line:
-        facts = self.facts
+        """Points, and how they come of the contribution."""
+        facts, card = self.facts, self.card
         if facts.points is None:
             return self.step("points", None, "faint", "no bias: too few cards")
-        scaled = facts.points * STRENGTH
-        bias = text.signed(facts.bias, 1)
-        line = self.step("points", text.signed(facts.points, 2), marks.tone(scaled), "")
-        drawn = marks.bar(scaled, 8, self.glyphs, self.ink)
-        said = self.cell(f"  of bias {bias}", 20, "dim")
-        rest = self.cell("", max(0, self.width - LABEL - VALUE - 2 - 17 - 20))
-        return (*line[:2], self.cell("", 2), drawn, said, rest)
+        shown = text.signed(facts.points, 4)
+        bias = text.signed(facts.bias, 4)
+        said = f"of bias {bias}"
+        if card.whole and card.total and abs(card.total) >= FLAT:
+            whole, total = f"{card.whole:.6g}", f"{card.total:+.5g}"
+            said = f"bias {bias} x contribution / {whole} / S' {total}"
+        return self.step("points", shown, marks.tone(facts.points * STRENGTH), said)
 
     def absent(self) -> list[Line]:
         reason = text.clean(self.card.reason) or "no reason is known"
@@ -222,18 +267,14 @@ class _Form:
         return [named, *(self.line(self.cell(row, len(row), "dim")) for row in rows)]
 
     def inputs(self) -> list[Line]:
-        """Age of the oldest input, and what has to be fed."""
+        """Age of the oldest input, and what has to be fed; both as of now."""
         card = self.card
         old, ink = text.age(card.age), "text"
-        said = "of its oldest input"
-        if not card.reliable:
-            ink, said = "warn", "a gap in the feed lies in its windows: not reliable"
         needs = ", ".join(self.facts.needs) or self.glyphs.none
-        return [
-            self.step("age", old, ink, said),
-            self.line(self.cell("needs", LABEL, "muted"),
-                      self.cell("  " + needs, max(0, self.width - LABEL))),
-        ]  # fmt: skip
+        said = f"now, of the oldest of its needs: {needs}"
+        if not card.reliable:
+            ink, said = "warn", f"a gap lies in its windows, not reliable; needs {needs}"
+        return [self.step("age", old, ink, said)]
 
     def changes(self) -> list[Line]:
         """Its own latest transitions in this mode."""
@@ -250,6 +291,15 @@ class _Form:
             self.cell(KINDS.get(found.kind, text.clean(found.kind)), 18),
             self.cell(f"score {before} to {after}", 24, "dim"),
         )
+
+
+def exact(value: float | None) -> str | None:
+    """A measure to five digits or more, so that what is made of it can be made again."""
+    if value is None:
+        return None
+    if 1e3 <= abs(value) < 1e8:
+        return f"{value:,.{0 if abs(value) >= 1e5 else 1}f}"
+    return f"{value:.5g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
 def normalised(score: float | None) -> str | None:

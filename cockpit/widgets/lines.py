@@ -13,6 +13,7 @@ from cockpit.widgets.text import Line
 
 # A jump of the cursor and a new style cost more bytes than this many unchanged cells.
 GAP = 4
+DRAWN = ("_rows", "_kept", "_drawn")
 
 
 class Drawn(Sequence[Line]):
@@ -89,6 +90,23 @@ class Lines(ScrollView, can_focus=False):
             self.virtual_size = Size(width, len(lines))
         if regions:
             self.refresh(*regions)
+
+    def forget(self) -> None:
+        """Draw everything anew at the next scene, as after a change of theme.
+
+        Mappings that a subclass keeps drawn rows in, by the names of DRAWN, are emptied too.
+        """
+        self._lines, self._shown = (), ()
+        self._strips.clear()
+        for name in DRAWN:
+            if isinstance(kept := vars(self).get(name), dict):
+                kept.clear()
+
+    def words_at(self, y: int) -> str:
+        """The text of a line of the widget as it is scrolled now."""
+        y += self.scroll_offset.y
+        cells = self._lines[y] if 0 <= y < len(self._lines) else ()
+        return "".join(segment.text for cell in cells for segment in cell)
 
     @property
     def place(self) -> str:

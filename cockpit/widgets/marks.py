@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import groupby
 
 from rich.segment import Segment
 
@@ -17,6 +16,7 @@ DOWNS = ("down1", "down2", "down3")
 LEFT_DOTS = (0x40, 0x44, 0x46, 0x47)
 RIGHT_DOTS = (0x80, 0xA0, 0xB0, 0xB8)
 LEAST_RANGE = 20.0
+QUIET = {"up3": "up2", "down3": "down2"}
 
 
 def tone(points: float | None) -> str:
@@ -60,20 +60,31 @@ def category(score: float | None, state: str, glyphs: Glyphs) -> tuple[str, str]
     """Glyph and ink name of a category's cell: sign, strength, neutral, conflicted, none."""
     if score is None:
         return glyphs.none, "faint"
-    if state.upper() == "CONFLICTED":
+    if state == "CONFLICTED":
         return glyphs.conflict, "warn"
-    if abs(score) < DEAD_BAND:
+    size = abs(score)
+    if size < DEAD_BAND:
         return glyphs.neutral, "dim"
-    strong = abs(score) * 100 >= CUTS[0]
-    return (glyphs.up if score > 0 else glyphs.down)[strong], tone(score * 100)
+    points = size * 100
+    strong, strength = points >= CUTS[0], (points >= CUTS[0]) + (points >= CUTS[1])
+    if score > 0:
+        return glyphs.up[strong], UPS[strength]
+    return glyphs.down[strong], DOWNS[strength]
 
 
 def runs(marks: Iterable[tuple[str, str]], ink: Ink) -> Cell:
     """Glyphs with their inks as the fewest segments."""
-    return tuple(
-        Segment("".join(glyph for glyph, _ in group), ink[name])
-        for name, group in groupby(marks, key=lambda mark: mark[1])
-    )
+    out: list[Segment] = []
+    held, run = "", ""
+    for glyph, name in marks:
+        if name != held:
+            if run:
+                out.append(Segment(run, ink[held]))
+            held, run = name, ""
+        run += glyph
+    if run:
+        out.append(Segment(run, ink[held]))
+    return tuple(out)
 
 
 @lru_cache(maxsize=2048)
@@ -91,26 +102,33 @@ def sparkline(
     if not known:
         return ((" ", "faint"),) * width
     low, high = min(known), max(known)
-    middle, span = (low + high) / 2, max(high - low, LEAST_RANGE)
+    span = max(high - low, LEAST_RANGE)
+    low = (low + high - span) / 2
+    if levels:
+        return tuple(_step(value, (value - low) / span, levels) if value is not None
+                     else (" ", "faint") for value in last)  # fmt: skip
     return tuple(
-        _column(last[n : n + each], middle - span / 2, span, levels)
-        for n in range(0, len(last), each)
+        _dots(left, right, low, span) for left, right in zip(last[::2], last[1::2], strict=True)
     )
 
 
-def _column(
-    pair: tuple[float | None, ...], low: float, span: float, levels: str
-) -> tuple[str, str]:
-    known = [v for v in pair if v is not None]
-    if not known:
-        return " ", "faint"
-    # A trend is a background to the bias: it never shines as the strongest do.
-    name = tone(sum(known) / len(known)).replace("3", "2")
-    if levels:
-        top = len(levels) - 1
-        return levels[min(top, int((known[0] - low) / span * len(levels)))], name
+def _step(value: float, share: float, levels: str) -> tuple[str, str]:
+    return levels[min(len(levels) - 1, int(share * len(levels)))], _quiet(value)
+
+
+def _dots(left: float | None, right: float | None, low: float, span: float) -> tuple[str, str]:
+    """Two values as the dots of one braille cell."""
     bits = 0
-    for value, dots in zip(pair, (LEFT_DOTS, RIGHT_DOTS), strict=True):
-        if value is not None:
-            bits |= dots[min(3, max(0, int((value - low) / span * 4)))]
-    return chr(0x2800 + bits), name
+    if left is not None:
+        bits = LEFT_DOTS[min(3, int((left - low) / span * 4))]
+    if right is not None:
+        bits |= RIGHT_DOTS[min(3, int((right - low) / span * 4))]
+    if left is None or right is None:
+        known = right if left is None else left
+        return (chr(0x2800 + bits), _quiet(known)) if known is not None else (" ", "faint")
+    return chr(0x2800 + bits), _quiet((left + right) / 2)
+
+
+def _quiet(points: float) -> str:
+    """A trend is a background to the bias: it never shines as the strongest do."""
+    return QUIET.get(found := tone(points), found)

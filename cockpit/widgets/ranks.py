@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cockpit.widgets.scene import Scene, composite
 from engine.snapshot import Composite, Reading
 
-ORDERS = ("contribution", "score", "name")
+ORDERS = ("contribution", "score", "name", "category")
 WITHIN = "in:"
 
 
@@ -83,6 +83,8 @@ def matches(reading: Reading, names: dict[str, str], search: str) -> bool:
 def sort_key(reading: Reading, points: float | None, order: str) -> tuple[bool, float, str]:
     """Available cards first, then the largest whatever its sign, then the name."""
     size = 0.0
+    if order == "category":
+        return not reading.available, size, f"{reading.category} {1e9 - abs(points or 0.0):020.9f}"
     if order == "contribution":
         size = -abs(points or 0.0)
     elif order == "score":

@@ -1,12 +1,15 @@
-"""Lines drawn as dots by numpy: Braille, 2 x 4 dots a cell, or ASCII, 1 x 2."""
+"""Lines drawn as dots by numpy: Braille, 2 x 4 dots a cell, or blocks and ASCII, 1 x 2."""
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cockpit.theme import Glyphs
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 BRAILLE = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 ASCII = " '.:"
+BLOCKS = " ▀▄█"
 
 
 def stretch(values: Values, columns: int) -> Values:
@@ -70,7 +73,19 @@ def braille(dots: Mask) -> list[str]:
     return ["".join(chr(0x2800 + b) if b else " " for b in line) for line in bits.tolist()]
 
 
-def ascii_lines(dots: Mask) -> list[str]:
+def ascii_lines(dots: Mask, marks: str = ASCII) -> list[str]:
     """(2 h, w) dots as h lines of w cells."""
     upper, lower = dots[::2].astype(int), dots[1::2].astype(int)
-    return ["".join(ASCII[n] for n in line) for line in (upper + 2 * lower).tolist()]
+    return ["".join(marks[n] for n in line) for line in (upper + 2 * lower).tolist()]
+
+
+def grain(glyphs: Glyphs) -> tuple[int, int]:
+    """Dots of a cell across and down."""
+    return (1, 2) if glyphs.levels else (2, 4)
+
+
+def cells(dots: Mask, glyphs: Glyphs) -> list[str]:
+    """Dots of that grain as lines of cells."""
+    if not glyphs.levels:
+        return braille(dots)
+    return ascii_lines(dots, ASCII if glyphs.plain else BLOCKS)

@@ -7,6 +7,8 @@ from functools import cached_property
 from engine.snapshot import Alert, Composite, Detail, FeedHealth, Snapshot, SymbolState
 
 STALE_AFTER = 15.0
+# Points below which nothing can be read from a bias, its conviction or a category.
+NOTHING = 0.05
 NOTICE_SECONDS = {"info": 20.0, "warning": 120.0}
 
 
@@ -14,7 +16,8 @@ NOTICE_SECONDS = {"info": 20.0, "warning": 120.0}
 class Scene:
     """`paused` seconds of held picture, None while it moves; `failure` what stopped the engine.
 
-    `order`: ids of the symbols as the user wants them, empty for the config's order.
+    `order`: ids of the rows as the user wants them; None for all that contain the filter, in the
+    config's order.
     `detail` is there only where the open screen asks for one; `toasts` are alerts just made.
     """
 
@@ -27,17 +30,16 @@ class Scene:
     zone: tzinfo | None = None
     detail: Detail | None = None
     toasts: tuple[Alert, ...] = ()
-    order: tuple[str, ...] = ()
+    order: tuple[str, ...] | None = None
 
     @cached_property
     def rows(self) -> tuple[SymbolState, ...]:
-        """Symbols that pass the filter, in the user's order or else the config's."""
-        wanted = self.filter.upper()
-        passed = (s for s in self.snapshot.symbols if wanted in s.id)
-        if not self.order:
-            return tuple(passed)
-        place = {id: n for n, id in enumerate(self.order)}
-        return tuple(sorted(passed, key=lambda s: place.get(s.id, len(place))))
+        """What is listed, first to last."""
+        if self.order is None:
+            wanted = self.filter.upper()
+            return tuple(s for s in self.snapshot.symbols if wanted in s.id)
+        states = {state.id: state for state in self.snapshot.symbols}
+        return tuple(states[id] for id in self.order if id in states)
 
     @cached_property
     def place(self) -> int:
@@ -72,6 +74,15 @@ class Scene:
 
 def composite(state: SymbolState, mode: str) -> Composite | None:
     return state.modes.get(mode)
+
+
+def is_warming(found: Composite) -> bool:
+    """Cards have data, but not one score is worth anything yet: the bias of 0 says nothing."""
+    if found.bias is None or not found.available:
+        return False
+    if abs(found.bias) >= NOTHING or found.conviction >= NOTHING:
+        return False
+    return all(abs(c.contribution or 0.0) < NOTHING for c in found.categories.values())
 
 
 def is_stale(state: SymbolState) -> bool:

@@ -106,7 +106,7 @@ class Sheet(Lines):
         self.show_lines([_inset(line, self.look) for line in lines])
 
     def _set_prose(self, width: int) -> None:
-        key = (self.card, width, self.chosen)
+        key = (self.card, width, self.chosen, self.look.theme)
         if key != self._prose_key:
             self._prose_key = key
             self._prose = lay(lesson(self.card), width, self.look, self.chosen)

@@ -59,8 +59,9 @@ def _feed(name: str, feed: FeedHealth) -> Said:
 
 def empty_lines(scene: Scene, width: int, height: int, look: Look, ink: Ink) -> list[Line]:
     """No symbol passes the filter."""
+    verb = "contains" if scene.filter.isalnum() else "passes"
     said = [
-        (f"No symbol contains '{clean(scene.filter)}'", "strong"),
+        (f"No symbol {verb} '{clean(scene.filter)}'", "strong"),
         ("", "text"),
         (f"{len(scene.snapshot.symbols)} symbols are hidden; Esc shows them again", "muted"),
     ]
@@ -100,7 +101,9 @@ class TooSmall(Lines):
         said = [
             (f"{SMALLEST[0]}x{SMALLEST[1]} needed", "strong"),
             (f"{width}x{height} now", "muted"),
+            ("enlarge the window", "text"),
+            ("or press q to quit", "muted"),
         ]
         if self.demo:
-            said.append((" DEMO ", "demo"))
+            said.insert(2, (" DEMO ", "demo"))
         self.show_lines(centred(said, width, height, self.look, self.ink))

@@ -1,11 +1,14 @@
 """Numbers as short text of a known width; None is never a number."""
 
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from unicodedata import bidirectional
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
+RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 Cell = tuple[Segment, ...]
 Line = tuple[Cell, ...]
 
@@ -38,20 +41,30 @@ def clean(text: str) -> str:
     return "".join(_one_cell(c) for c in text)
 
 
+@lru_cache(maxsize=4096)
 def _one_cell(character: str) -> str:
     if not character.isprintable():
         return " "
+    # A terminal that knows right-to-left scripts would turn the numbers beside them around too.
+    if bidirectional(character) in RIGHT_TO_LEFT:
+        return "?"
+    # Two of them make a flag, whose width terminals disagree on.
+    if "\U0001f1e6" <= character <= "\U0001f1ff":
+        return "?"
     return character if cell_len(character) == 1 else "?"
 
 
 def wrap(said: str, width: int) -> list[str]:
-    """A sentence on as many lines as it needs, broken between words."""
+    """A sentence on as many lines as it needs, broken between words; a longer word is cut."""
     lines, now = [], ""
-    for word in said.split(" "):
+    for word in clean(said).split(" "):
         if now and len(now) + 1 + len(word) > width:
             lines.append(now)
             now = ""
         now = f"{now} {word}" if now else word
+        while len(now) > max(1, width):
+            lines.append(now[: max(1, width)])
+            now = now[max(1, width) :]
     return [*lines, now]
 
 

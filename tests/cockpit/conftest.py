@@ -3,6 +3,7 @@
 Everything is computed from fixed numbers; nothing reads a clock or a random state.
 """
 
+import importlib.util
 import math
 import os
 import sys
@@ -237,6 +238,21 @@ def bars(n: int, count: int = 240) -> tuple[Bar, ...]:
     return tuple(out)
 
 
+def _tabs() -> ModuleType:
+    """What the tabs of a symbol are shown, from the file beside this one."""
+    spec = importlib.util.spec_from_file_location(
+        "tabs", Path(__file__).with_name("tab_details.py")
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TABS = _tabs()
+
+
 ALERTS = (
     Alert(5, TS - 12 * NS, "state", "info", "BNBUSDT", "day", None,
           "day state conflicted, was bearish"),
@@ -285,7 +301,12 @@ class Fixed:
         state = self.snapshot.symbols[ids.index(symbol)]
         started = self.snapshot.step > 0 and state.price.last is not None
         made = {mode: readings(state, mode) for mode in MODES} if started else {}
-        return Detail(symbol, made, bars(ids.index(symbol)) if started else (), (), (), (), ())
+        found = Detail(symbol, made, (), (), (), (), ())
+        if not started:
+            return found
+        n = ids.index(symbol)
+        shown = TABS.Tabs(n, list(PRICES.values())[n][0], wave, TS).made(parts)
+        return msgspec.structs.replace(found, **{"bars": bars(n), **shown})
 
 
 def cockpit(snapshot: Snapshot, log: Path | None = None, alerts: AlertsConfig | None = None,

@@ -26,21 +26,33 @@ MADE = (
 )
 
 
-def reading(made: tuple[object, ...], windows: tuple[str, ...]) -> Reading:
-    """One whose contribution is what its factors make."""
+WEIGHTS = (0.2, 0.4, 0.4)
+WHOLE, TOTAL = 11.35, 0.0134
+
+
+def reading(made: tuple[object, ...], windows: tuple[str, ...], bias: float = 0.0) -> Reading:
+    """One whose contribution is what its factors make, and its scores what their measures do."""
     id, name, scores, score, torn, weight, reason = made
     there = score is not None
     strength = abs(score or 0.0) / (2 if torn else 1)
     agreement = 0.6 if torn else 1.0
     confidence = 0.76 * agreement if there else 0.0
     sign = -1 if (score or 0.0) < 0 else 1
+    contribution = sign * strength * confidence * weight
+    scales = {w: 5.1e5 * (1 + k) for k, w in enumerate(windows)}
+    centres = dict.fromkeys(windows, 2.5e4)
+    known = [(w, s) for w, s in zip(windows, scores, strict=True) if s is not None]
+    raws = {w: centres[w] + scales[w] * 2 * math.atanh(min(s, 1 - 1e-15)) for w, s in known}
     return Reading(
         card=id, name=name, category="order_flow", available=there,
-        raws={w: None if s is None else s * 1.3e6 for w, s in zip(windows, scores, strict=True)},
-        scores=dict(zip(windows, scores, strict=True)), score=score, strength=strength,
-        confidence=confidence, agreement=agreement, state="NEUTRAL", conflicted=torn, age=3.0,
-        reliable=id != "cvd", weight=weight, contribution=sign * strength * confidence * weight,
-        reason=reason,
+        raws={w: raws.get(w) for w in windows}, scores=dict(zip(windows, scores, strict=True)),
+        score=score, strength=strength, confidence=confidence, agreement=agreement,
+        state="NEUTRAL", conflicted=torn, age=3.0, reliable=id != "cvd", weight=weight,
+        contribution=contribution, reason=reason, weights=dict(zip(windows, WEIGHTS, strict=True)),
+        centres=centres, scales=scales,
+        samples={w: None if w not in raws else 95.0 for w in windows},
+        freshness=1.0 if there else None, sufficiency=0.76 if there else None,
+        points=bias * contribution / WHOLE / TOTAL if there else None, whole=WHOLE, total=TOTAL,
     )  # fmt: skip
 
 
@@ -61,7 +73,9 @@ def app_of(lab: ModuleType) -> object:
         )  # fmt: skip
 
         def detail(symbol: str, parts: frozenset[str]) -> Detail:
-            cards = {m: tuple(reading(one, w) for one in MADE) for m, w in lab.WINDOWS.items()}
+            modes = app.source.snapshot.symbols[0].modes
+            cards = {m: tuple(reading(one, w, modes[m].bias or 0.0) for one in MADE)
+                     for m, w in lab.WINDOWS.items()}  # fmt: skip
             started = app.source.snapshot.step > 0
             app.source.details.append((symbol, parts))
             return Detail(symbol, cards if started else {}, (), (), (), (), (), changes)

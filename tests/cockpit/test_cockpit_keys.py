@@ -7,8 +7,10 @@ import pytest
 
 from cockpit import actions
 from cockpit.app import CockpitApp
+from cockpit.keymap import Keymap
 from cockpit.screens.categories import Categories
 from cockpit.screens.help import Help
+from cockpit.screens.stage import Stage
 
 
 def line_of(lab: ModuleType, app: CockpitApp, start: str) -> str:
@@ -31,7 +33,8 @@ async def test_cursor(lab: ModuleType) -> None:
         for key, symbol in (
             ("k", "BTC"), ("j", "ETH"), ("down", "SOL"), ("k", "ETH"), ("G", "FIL"), ("g", "BTC"),
             ("end", "FIL"), ("j", "FIL"), ("home", "BTC"), ("pagedown", "FIL"), ("up", "ARB"),
-            ("pageup", "BTC"),
+            ("pageup", "BTC"), ("ctrl+d", "TRX"), ("ctrl+u", "BTC"), ("ctrl+f", "FIL"),
+            ("ctrl+b", "BTC"), ("space", "FIL"), ("b", "BTC"),
         ):  # fmt: skip
             await lab.settle(pilot, key)
             assert f"▸{symbol} " in lab.screen_text(app), key
@@ -125,30 +128,71 @@ async def test_quit_and_only_our_bindings(lab: ModuleType) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await lab.settle(pilot)
         keys = set(app._bindings.key_to_bindings)
-        assert not keys & {"ctrl+q", "ctrl+s", "ctrl+p"}
+        assert keys == {key for a in actions.ACTIONS for key in app.keymap.of(a.id)}
+        assert not keys & {"ctrl+q", "ctrl+s"}
         await pilot.press("q")
     assert app.return_code == 0
 
 
-def test_registry_bindings_footer_and_help_agree() -> None:
-    bound = {binding.id: binding for binding in actions.bindings()}
-    assert set(bound) == {a.id for a in actions.ACTIONS}
-    assert len(bound) == len(actions.ACTIONS)
+def test_registry_bindings_and_footer_agree() -> None:
+    """Each action once, each an action of the App; what a footer tells acts on its screen."""
+    keymap = Keymap()
+    bound = {binding.id: binding for binding in keymap.bindings()}
+    assert set(bound) == {a.id for a in actions.ACTIONS if a.keys}
+    assert len(bound) == len(keymap.bindings())
+    assert len(actions.BY_ID) == len(actions.ACTIONS)
     for action in actions.ACTIONS:
         name = action.action.split("(")[0]
         assert hasattr(CockpitApp, f"action_{name}"), action.id
-    told = {word for kind in actions.FOOTERS for _, word in actions.hints(kind)}
-    assert told == {a.hint for a in actions.ACTIONS if a.hint}
-    assert [text for _, text in actions.help_lines()] == [a.help for a in actions.ACTIONS]
-    assert all("".join(line).isascii() for line in actions.help_lines(arrows=False))
+        assert keymap.shown(action.id, plain=True).isascii()
+        assert len(action.help) <= 63, action.id
+    hints = [a.hint for a in actions.ACTIONS if a.hint]
+    assert {word for told in keymap.hints.values() for _, word in told} == set(hints)
+    assert len(set(hints)) == len(hints)
+    for kind, ids in actions.FOOTERS.items():
+        assert {a.id for a in actions.applicable(kind)} >= set(ids), kind
 
 
-@pytest.mark.parametrize("size", [(79, 24), (80, 23), (40, 10), (10, 3)])
+def test_every_kind_of_screen_is_known() -> None:
+    """Stages name the kinds that the registry speaks of."""
+    kinds = {kind.kind for kind in stages()}
+    assert kinds == set(actions.FOOTERS)
+    assert {kind for a in actions.ACTIONS for kind in a.on} <= kinds
+
+
+# An action that a screen answers by a method of its own, and that method.
+ANSWERS = {"link": "link", "zoom_in": "zoom", "earlier": "pan", "pin": "pin", "preset": "preset",
+           "turn": "turn", "order": "reorder"}  # fmt: skip
+
+
+@pytest.mark.parametrize("id", ANSWERS)
+def test_what_acts_on_a_screen_is_what_it_answers(id: str) -> None:
+    method = ANSWERS[id]
+    answering = {k.kind for k in stages() if getattr(k, method) is not getattr(Stage, method)}
+    assert actions.BY_ID[id].on == answering
+
+
+def stages() -> set[type[Stage]]:
+    """Every Stage of the cockpit, found below the base."""
+    found, waiting = set(), [Stage]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        found.add(kind)
+    return {k for k in found if k.__module__.startswith("cockpit.")}
+
+
+@pytest.mark.parametrize("size", [(79, 24), (80, 23), (40, 10), (20, 5), (10, 3)])
 async def test_too_small_says_so(size: tuple[int, int], lab: ModuleType) -> None:
     app = lab.cockpit(lab.full())
     async with app.run_test(size=size) as pilot:
         await lab.settle(pilot)
-        assert "80x24"[: size[0]] in lab.screen_text(app)
+        shown = lab.screen_text(app)
+        assert "80x24"[: size[0]] in shown
+        if size >= (20, 5):
+            assert "enlarge the window" in shown
+            assert "press q" in shown
+            assert "DEMO" in shown
         assert "BTC" not in lab.screen_text(app)
         await pilot.resize_terminal(80, 24)
         await lab.settle(pilot)

@@ -136,7 +136,8 @@ def check_order(app: CockpitApp, order: str) -> None:
     there = [(c, p) for c, p in zip(ranked.cards, ranked.points, strict=True) if c.available]
     sizes = {"contribution": [-abs(p) for _, p in there],
              "score": [-abs(c.score) for c, _ in there],
-             "name": [c.name.casefold() for c, _ in there]}  # fmt: skip
+             "name": [c.name.casefold() for c, _ in there],
+             "category": [(c.category, -abs(p)) for c, p in there]}  # fmt: skip
     assert sizes[order] == sorted(sizes[order])
     assert app.screen.order == order
     assert all(not card.available for card in ranked.cards[len(there) :])
@@ -149,9 +150,9 @@ async def test_orders(lab: ModuleType) -> None:
         await lab.settle(pilot, "j", "enter")
         check_order(app, "contribution")
         for key, order in (
-            ("o", "score"), ("o", "name"), ("o", "contribution"),
+            ("o", "score"), ("o", "name"), ("o", "category"), ("o", "contribution"),
             ("greater_than_sign", "score"), ("less_than_sign", "contribution"),
-            ("less_than_sign", "name"), ("less_than_sign", "score"),
+            ("less_than_sign", "category"), ("less_than_sign", "name"), ("less_than_sign", "score"),
         ):  # fmt: skip
             await lab.settle(pilot, key)
             check_order(app, order)
