@@ -71,12 +71,12 @@ class Day:
     score: NDArray[np.int8]
     can_have: NDArray[np.bool_]
     why: list[list[str]]
-    decided: NDArray[np.int64]
-    mode: NDArray[np.int8]
-    bias: NDArray[np.float32]
-    conviction: NDArray[np.float32]
-    word: NDArray[np.int8]
-    changes: dict[str, int]
+    decided: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    mode: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, np.int8))
+    bias: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    conviction: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    word: NDArray[np.int8] = field(default_factory=lambda: np.empty((0, 0), np.int8))
+    changes: dict[str, int] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Keep it; the file is there whole or as it was before."""

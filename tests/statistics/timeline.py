@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
+from engine.cards.card import Card
 from engine.clock import NS
 from engine.config import load
 from engine.decision.decide import Decision
@@ -27,13 +28,17 @@ from engine.sim.market.past import CLOSE, HIGH, LOW, merge
 from engine.sim.market.scenario import Scenario
 
 SYMBOL = "BTCUSDT"
-CLASSES = {SYMBOL: "layer1", "ETHUSDT": "layer1"}
+COINS = ("BTC", "ETH", "SOL", "XRP", "BNB", "LTC")
+FLOW = ("order_flow", "microstructure")
 WARM = 30 * 60.0  # minutes of the past: the look-back of the day mode's longest window
 ARROWS = {1.0: "+", -1.0: "-", 0.0: "."}
 
 
 class Minute(NamedTuple):
-    """What one mode said of the symbol at a decision; `sides` of its windows, shortest first."""
+    """What one mode said of the symbol at a decision; `sides` of its windows, shortest first.
+
+    `slows`: what of the composite and the order flow decelerates here.
+    """
 
     minute: float
     price: float
@@ -42,6 +47,7 @@ class Minute(NamedTuple):
     agreement: float
     sides: str
     state: str
+    slows: str
 
 
 class Run(NamedTuple):
@@ -60,9 +66,10 @@ class Run(NamedTuple):
         return self.minutes, None
 
 
-def play(scenario: Scenario, mode: str, dt: float, minutes: float, seed: int) -> Run:
-    """One run without sockets."""
-    symbols = [{"id": symbol, "class": group} for symbol, group in CLASSES.items()]
+def play(scenario: Scenario, mode: str, dt: float, minutes: float, muted: bool,
+         seed: int) -> Run:  # fmt: skip
+    """One run without sockets; `muted` makes every card fed by order flow not available."""
+    symbols = [{"id": f"{coin}USDT", "class": "layer1"} for coin in COINS]
     out: list[Minute] = []
 
     def told(now: int, decisions: list[Decision]) -> None:
@@ -70,9 +77,17 @@ def play(scenario: Scenario, mode: str, dt: float, minutes: float, seed: int) ->
 
     config = load(overrides={"symbols": symbols})[0]
     run = Offline(config, scenario, seed, 60 * minutes, dt=dt, warm_minutes=WARM, told=told)
+    if muted:
+        decider = run.engine.pipeline.decider
+        spoken = [n for n in decider._first if not _is_flow(decider.cards[n])]
+        decider._first = np.array(spoken)
     low, high = _range(run.market, scenario.range_hours)
     asyncio.run(run.run())
     return Run(seed, out, low, high)
+
+
+def _is_flow(card: Card) -> bool:
+    return "trades" in card.needs or card.category in FLOW
 
 
 def _minute(decision: Decision, market: SimulatedMarket) -> Minute:
@@ -86,7 +101,12 @@ def _minute(decision: Decision, market: SimulatedMarket) -> Minute:
         agreement=float(decision.agreement[place]),
         sides=sides,
         state=decision.state[place],
-    )
+        slows=" ".join(
+            change.id or change.subject for change in decision.transitions
+            if change.symbol == SYMBOL and change.kind == "deceleration"
+            and change.id in ("", "order_flow")
+        ),
+    )  # fmt: skip
 
 
 def _range(market: SimulatedMarket, hours: float) -> tuple[float, float]:
@@ -116,7 +136,8 @@ def show_minutes(run: Run, windows: str) -> None:
     print(f"{'min':>4}{'price':>10}{'bias':>7}{'conv':>6}{'agree':>7}  {windows:14} state")
     for m in run.minutes:
         print(f"{m.minute:4.0f}{m.price:10,.0f}{m.bias:+7.1f}{m.conviction:6.0f}"
-              f"{100 * m.agreement:6.0f}%  {'  '.join(m.sides):14} {m.state}")  # fmt: skip
+              f"{100 * m.agreement:6.0f}%  {'  '.join(m.sides):14} {m.state:15} "
+              f"{'slows: ' * bool(m.slows)}{m.slows}")  # fmt: skip
 
 
 def rows(runs: list[Run]) -> Iterator[str]:
@@ -151,14 +172,16 @@ def main() -> None:
     windows = "  ".join(load()[0].modes[wanted.mode].windows)
     with ProcessPoolExecutor(wanted.jobs, get_context("spawn")) as pool:
 
-        def runs(of: Scenario) -> list[Run]:
-            job = partial(play, of, wanted.mode, wanted.dt, wanted.minutes)
+        def runs(of: Scenario, muted: bool = False) -> list[Run]:
+            job = partial(play, of, wanted.mode, wanted.dt, wanted.minutes, muted)
             return list(pool.map(job, seeds))
 
         turned = runs(scenario)
         print(f"{scenario.title}; {SYMBOL}, {wanted.mode}, seed 1")
         show_minutes(turned[0], windows)
         show_runs(wanted.scenario, turned)
+        show_runs(f"{wanted.scenario} with the cards muted that flow feeds",
+                  runs(scenario, muted=True))  # fmt: skip
         show_runs("the same prices without the flow turn", runs(without_turn(scenario)))
         show_runs("flow traps", runs(SCENARIOS["trap"]))
 
