@@ -100,7 +100,7 @@ BY_ID = {a.id: a for a in ACTIONS}
 _PAGE = ("back", "help", "quit", "pause")
 FOOTERS = {
     "home": ("help", "open", "filter", "quit", "palette", "breakdown", "map", "alerts", "feeds",
-             "order", "academy", "pause", "jump", "preset", "moved"),
+             "order", "academy", "pause", "jump", "preset"),
     "symbol": ("back", "open", "next", "link", "help", "filter", "order", "zoom_in", "breakdown",
                "moved", "pause", "quit"),
     "card": ("back", "next", "link", "open", "help", "academy", "moved", "pause", "quit"),
