@@ -38,7 +38,7 @@ def _on(*kinds: str) -> frozenset[str]:
 
 ACTIONS = (
     Action("help", "question_mark", "help", "help", "what this screen shows, its keys; and back"),
-    Action("palette", "ctrl+p,colon", "palette", "do",
+    Action("palette", "ctrl+p,colon", "palette", "find",
            "command palette: every action, symbol, page and card by name", ASKING),
     Action("jump", "J,ctrl+o", "jump", "jump", "a letter on whatever a click would reach"),
     Action("open", "enter", "open", "open", "what is under the cursor: a symbol, its card, a link",
@@ -99,8 +99,8 @@ BY_ID = {a.id: a for a in ACTIONS}
 # What the footer tells on each kind of screen, most useful first.
 _PAGE = ("back", "help", "quit", "pause")
 FOOTERS = {
-    "home": ("help", "open", "filter", "quit", "palette", "breakdown", "map", "alerts", "feeds",
-             "order", "academy", "pause", "jump", "preset"),
+    "home": ("help", "open", "filter", "quit", "palette", "breakdown", "moved", "map", "alerts",
+             "feeds", "order", "academy", "pause", "jump", "preset"),
     "symbol": ("back", "open", "next", "link", "help", "filter", "order", "zoom_in", "breakdown",
                "moved", "pause", "quit"),
     "card": ("back", "next", "link", "open", "help", "academy", "moved", "pause", "quit"),

@@ -17,7 +17,7 @@ from cockpit.widgets.sheet import entry
 from cockpit.widgets.states import TooSmall
 
 # Screens on which another symbol is shown in the present one's place.
-OF_A_SYMBOL = ("symbol", "card", "map", "categories")
+OF_A_SYMBOL = ("symbol", "card", "map", "moved", "categories")
 
 
 class Calling(Visits, inherit_bindings=False):

@@ -8,7 +8,7 @@ from engine.snapshot import Detail, SnapshotSource
 # Parts that change with steps alone, and the field that each fills.
 BY_STEP = {
     "readings": "readings", "levels": "levels", "liquidation_map": "clusters",
-    "history": "decisions", "transitions": "transitions",
+    "history": "decisions", "transitions": "transitions", "moves": "moves",
 }  # fmt: skip
 
 

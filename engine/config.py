@@ -121,6 +121,12 @@ class MarketConfig(Struct, frozen=True, forbid_unknown_fields=True):
     reference_venue: str = "binance"
 
 
+class CostsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """`taker_bps`: fee of the reference venue in bps of notional, each way."""
+
+    taker_bps: Annotated[float, Meta(ge=-10, le=100)] = 5.0
+
+
 class CalendarConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Scheduled macro releases (FOMC, CPI, payrolls), with their time zone."""
 
@@ -220,6 +226,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     class_priors: dict[str, dict[str, CategoryWeight]] = {}
     freshness: dict[str, Positive] = {}
     market: MarketConfig = MarketConfig()
+    costs: CostsConfig = CostsConfig()
     calendar: CalendarConfig = CalendarConfig()
     store: StoreConfig = StoreConfig()
     recording: RecordingConfig = RecordingConfig()

@@ -68,7 +68,10 @@ class Composite(Struct, frozen=True):
 
     bias -100..+100; conviction 0..100; confidence 0..1 once calibrated; agreement and coverage
     0..1; `agreement_by_window` -1, 0, +1 per window, None where the window has no data;
-    `history`: the last biases, oldest first.
+    `history`: the last biases, oldest first. `base_rate`: how often a coin's call comes true by
+    the normal law. `expected_move_bps`: mean size of a move by the mode's horizon as volatility is
+    now, `cost_bps` of going in and out as taker with the funding in between, below 0 where that
+    earns more. `peers`: the most correlated symbols; `peers_agree` 0..1 once |bias| is above 60.
     """
 
     ts: int
@@ -87,6 +90,10 @@ class Composite(Struct, frozen=True):
     categories: dict[str, CategoryLine]
     adjustments: dict[str, float]
     history: tuple[float | None, ...]
+    expected_move_bps: float | None = None
+    cost_bps: float | None = None
+    peers: tuple[str, ...] = ()
+    peers_agree: float | None = None
 
 
 class SymbolState(Struct, frozen=True):

@@ -13,7 +13,7 @@ from cockpit.widgets.scene import Scene
 
 HOW: Pairs = (
     ("first line", "bias at the decision before and at the last one, and when"),
-    ("part", "a category, or a context line that bends the bias as a whole"),
+    ("part", "a category, or the context, which bends the bias as a whole"),
     ("then, now", "its points of the bias at each decision; they add up to it"),
     ("change", "what it added in between; all changes add up to that of the bias"),
     ("others", "parts of less than 0.05 points each, and what did not change"),

@@ -108,6 +108,12 @@ class About(Lines):
             _named("cards", f"{found.available}/{found.total}", ink),
             _named("agreement", agreed, ink),
         ]
+        if found.expected_move_bps is not None:
+            cells.append(_named("expected move", f"{found.expected_move_bps:.0f} bps", ink))
+        if found.cost_bps is not None:
+            cells.append(_named("round trip", f"{found.cost_bps:.1f} bps", ink))
+        if found.peers_agree is not None:
+            cells.append(_named("peers agree", f"{found.peers_agree:.0%}", ink))
         return self._line(cells, ink)
 
 

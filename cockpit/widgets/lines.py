@@ -180,6 +180,10 @@ def _raw_spans(
     if starts and len(before) == len(after):
         for x, was, now in zip(starts, before, after, strict=True):
             if was is not now and was != now:
+                if width_of(was) != width_of(now):
+                    # What fills the rest of a line, after a change of the terminal's width.
+                    yield x, width
+                    return
                 yield from _trim(was, now, x)
         return
     x = 0

@@ -64,10 +64,7 @@ def told(move: Move, infos: Sequence[CategoryInfo], possible: int, most: int) ->
     """The rows of a move; `possible` parts have points, at most `most` cards are named."""
     names = {info.id: info.name for info in infos}
     large = [part for part in move.parts if abs(part.points) >= LEAST]
-    parts = [
-        Row(names.get(p.id, p.id.replace("_", " ")), p.then, p.now, p.points, (p.subject, p.id))
-        for p in large
-    ]
+    parts = [Row(_part(p, names), p.then, p.now, p.points, (p.subject, p.id)) for p in large]
     bias = Row("bias", move.before, move.after, move.after - move.before, ink="strong")
     others = max(len(move.parts), possible) - len(large)
     named = [c for c in move.cards if abs(c.points) >= LEAST][:most]
@@ -77,6 +74,12 @@ def told(move: Move, infos: Sequence[CategoryInfo], possible: int, most: int) ->
         parts=(*parts, *_others(others, parts, bias), bias),
         cards=(*cards, *_others(len(move.cards) - len(named), cards, every), every),
     )
+
+
+def _part(moved: Moved, names: dict[str, str]) -> str:
+    """A line of the context can have the id of a category."""
+    plain = moved.id.replace("_", " ")
+    return f"{plain} (context)" if moved.subject == "line" else names.get(moved.id, plain)
 
 
 def _card(moved: Moved, names: dict[str, str]) -> Row:

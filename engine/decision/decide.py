@@ -15,6 +15,7 @@ from engine.config import MODES, Config
 from engine.decision import composite, context, ladder, transitions
 from engine.decision.composite import Composition, Weights
 from engine.decision.normalise import Lanes, Normaliser, Places
+from engine.decision.outlook import Outlook, outlook
 from engine.decision.second import SecondPass
 from engine.decision.timeframes import STEPS, Readings, each, instead, scores, together
 from engine.market.view import WINDOWS, Array, View
@@ -66,6 +67,7 @@ class Decision:
     category_state: tuple[tuple[str, ...], ...]
     beta: Array
     context: dict[str, Array]
+    outlook: Outlook
     transitions: tuple[Transition, ...] = ()
 
 
@@ -291,6 +293,7 @@ class Decider:
             raw=self.raw_of(mode),
             beta=self.beta,
             context=lines,
+            outlook=outlook(view, parts.bias, self.config.modes[mode].horizon),
             conviction=conviction,
             agreement=agreement,
             windows=side,

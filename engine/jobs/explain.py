@@ -8,6 +8,7 @@ known:
   which file or demo
 - bias -100..+100, total (S'), gain, whole (sum of prior |weight|); conviction, decision, state,
   agreement, agreement_by_window, coverage, available, possible
+- worth: {base_rate, expected_move_bps, cost_bps, peers, peers_agree}, null from the store
 - lines: [{name, points}], the context
 - categories: [{id, name, points, score, state, weight, available, possible, cards}], largest first
 - cards of a category: {id, name, possible, available, points, contribution, score, strength,
@@ -32,6 +33,7 @@ from engine.decision.composite import Composition, Weights
 from engine.decision.decide import inputs_of
 from engine.decision.timeframes import ABSENT, STEPS, Mask, Small
 from engine.market.view import Array
+from engine.runtime.worth import Worth
 from engine.snapshot import ModeOfData
 from engine.store.reader import Reader
 from engine.store.rebuild import Rebuilt, rebuild
@@ -157,6 +159,7 @@ class Explanation(Struct, frozen=True):
     lines: tuple[LinePart, ...]
     categories: tuple[CategoryPart, ...]
     notes: tuple[str, ...]
+    worth: Worth | None = None
 
 
 class Inner(Struct, frozen=True, eq=False):
@@ -200,6 +203,7 @@ class Facts(Struct, frozen=True, eq=False):
     category_state: tuple[str, ...]
     cards: tuple[tuple[str, str], ...]
     inner: Inner | None = None
+    worth: Worth | None = None
 
     @property
     def bias(self) -> float | None:
@@ -277,7 +281,7 @@ def explain(facts: Facts, at: int, mode_of_data: ModeOfData, origin: str) -> Exp
         coverage=float(parts.coverage[s]), available=int(parts.available[s]),
         possible=int(parts.possible[s]), lines=tuple(sorted(lines, key=_largest)),
         categories=_categories(facts, cards),
-        notes=(STORED,) if facts.inner is None else (),
+        notes=(STORED,) if facts.inner is None else (), worth=facts.worth,
     )  # fmt: skip
 
 

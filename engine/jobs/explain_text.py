@@ -103,8 +103,25 @@ def header(found: Explanation, instant: Instant) -> list[str]:
         f"decided {instant(found.ts)}, in force at {instant(found.at)}",
         f"conviction ~{found.conviction:.0f}, coverage {found.coverage:.0%}, "
         f"agreement {agreement} ({sides})",
+        *_worth(found),
         f"from {found.origin}",
     ]
+
+
+def _worth(found: Explanation) -> list[str]:
+    """What price may move and what a round trip costs; nothing of it says who is right."""
+    worth = found.worth
+    if worth is None or worth.expected_move_bps is None or worth.base_rate is None:
+        return []
+    cost = "unknown" if worth.cost_bps is None else f"{worth.cost_bps:.1f} bps"
+    said = [
+        f"by the horizon price moves {worth.expected_move_bps:.0f} bps on average; in and out "
+        f"costs {cost}",
+        f"confidence not calibrated; a coin's call comes true in {worth.base_rate:.0%}",
+    ]
+    if worth.peers_agree is not None:
+        said.append(f"{worth.peers_agree:.0%} of its peers agree ({', '.join(worth.peers)})")
+    return said
 
 
 def signed(value: float | None, decimals: int) -> str:

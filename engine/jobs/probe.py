@@ -25,6 +25,7 @@ from engine.market.listed import Listed
 from engine.market.view import WINDOWS, Array
 from engine.runtime.inputs import OWN, ages
 from engine.runtime.pipeline import Pipeline
+from engine.runtime.worth import worth
 
 
 class Probe:
@@ -122,7 +123,7 @@ def taken(pipeline: Pipeline, d: Decision, s: int) -> Facts:
         categories=tuple(c.id for c in CATEGORIES),
         category_state=tuple(row[s] for row in d.category_state),
         cards=tuple((card.id, card.category) for card in decider.cards),
-        inner=_inner(pipeline, d, table, s),
+        inner=_inner(pipeline, d, table, s), worth=worth(pipeline, d, s),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from collections import deque
 from math import ceil, isnan, log10
 
+import msgspec
 import numpy as np
 
 from engine.alerts.watch import Watch
@@ -15,6 +16,7 @@ from engine.runtime.details import TRANSITIONS, Details
 from engine.runtime.health import feed_health
 from engine.runtime.pipeline import Pipeline
 from engine.runtime.readings import known, windows_of
+from engine.runtime.worth import worth
 from engine.snapshot import (
     Alert,
     CategoryInfo,
@@ -188,7 +190,6 @@ class Pictures:
             bias=bias,
             conviction=float(d.conviction[s]),
             confidence=None,
-            base_rate=None,
             calibrated=False,
             decision=d.decision[s],
             state=d.state[s],
@@ -216,6 +217,7 @@ class Pictures:
                 if abs(points[s]) >= LEAST_POINTS
             },
             history=tuple(history),
+            **msgspec.structs.asdict(worth(self.pipeline, d, s)),
         )
 
 

@@ -14,6 +14,7 @@ from engine.alerts.watch import Watch
 from engine.config import AlertRule
 from engine.decision.composite import Composition
 from engine.decision.decide import Decision
+from engine.decision.outlook import Outlook
 from engine.decision.timeframes import Readings
 from engine.runtime.details import Details, Past
 from engine.runtime.pictures import HISTORY, Pictures
@@ -207,6 +208,7 @@ def _decision(plain: Plain, arrays: dict[str, np.ndarray]) -> Decision:
         **known, **_own(arrays, ""), context=_mapping(arrays, "context:"),
         parts=Composition(**_own(arrays, "parts."), lines=_mapping(arrays, "parts.lines:")),
         readings=Readings(**_own(arrays, "readings.")),
+        outlook=Outlook(**_own(arrays, "outlook.")),
     )  # fmt: skip
 
 

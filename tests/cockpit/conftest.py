@@ -102,12 +102,14 @@ def composite(n: int, m: int, mode: str, phase: float = 0.0, all_fed: bool = Fal
     side = "LONG" if bias > 0 else "SHORT"
     return Composite(
         ts=TS - 10 * NS, bias=bias, conviction=round(58 + 30 * wave(n, m)), confidence=None,
-        base_rate=None, calibrated=False, decision="WAIT" if abs(bias) < 20 else f"LEAN_{side}",
+        base_rate=0.42, calibrated=False, decision="WAIT" if abs(bias) < 20 else f"LEAN_{side}",
         state="CONFLICTED" if n % 9 == 4 else state_of(bias),
         agreement=round(0.75 + wave(n) / 5, 2),
         agreement_by_window=dict(zip(WINDOWS[mode], windows, strict=True)),
         coverage=0.31 if not all_fed else 0.93, available=36, total=173, categories=lines,
         adjustments={"btc_stress": 1.5}, history=history,
+        expected_move_bps=24.0 + 3 * n, cost_bps=10.0 + n / 4, peers=("ETHUSDT", "SOLUSDT"),
+        peers_agree=0.5 if abs(bias) > 60 else None,
     )  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def sheet(app: CockpitApp) -> Sheet:
 
 CASES = {
     "card": ((), {}),
-    "card_conflict": (("l",), {}),
+    "card_conflict": (("l", "l"), {}),
     "card_absent": (("G",), {}),
     "card_ascii": (("l",), {"glyphs": "ascii"}),
     "card_link": (("tab",), {}),

@@ -135,6 +135,7 @@ WAYS = ((), ("enter",), ("enter",), ("escape", "escape", "m"), ("c",), ("a",), (
         ("escape", "slash", "left_square_bracket"), ("enter",), ("escape", "J"))  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", HOSTILE, ids=lambda s: repr(s[:10]).encode().hex()[:12])
 async def test_every_screen_keeps_its_shape(said: str, lab: ModuleType) -> None:
     """Each line exactly as wide as the screen, as rich and as wcwidth count, nothing that moves."""

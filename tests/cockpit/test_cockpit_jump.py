@@ -73,6 +73,7 @@ SCREENS = ((), ("enter",), ("enter", "enter"), ("m",), ("A",), ("c",), ("a",), (
            ("question_mark",))  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", SCREENS, ids="-".join)
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda s: f"{s[0]}x{s[1]}")
 async def test_each_label_does_what_a_click_does(

@@ -151,6 +151,7 @@ async def test_what_is_shown_adds_up(size: tuple[int, int], lab: ModuleType, app
         width = 58 if size[0] >= 120 else 80
         rows = [line[:width].replace("▸", " ") for line in lab.screen_text(app).splitlines()[4:]]
         end = next(n for n, row in enumerate(rows) if row.startswith(" bias"))
+        assert any(row.startswith(" btc stress (context)") for row in rows)
         figures = [[float(x) for x in row.split() if x.strip("+-.").replace(".", "").isdigit()
                     and "." in x] for row in rows[: end + 1]]  # fmt: skip
         for column in range(3):
@@ -258,7 +259,7 @@ async def test_a_click_puts_the_cursor(size: tuple[int, int], lab: ModuleType, a
         await lab.settle(pilot)
         assert sheet(app).cursor == targets[2]
         if size[0] >= 120:
-            await pilot.click("#whole", offset=(70, 3))
+            await pilot.click("#whole", offset=(size[0] - 30, 3))
             await lab.settle(pilot)
             assert sheet(app).cursor == next(t for t in targets if t[0] == "card")
         before = sheet(app).cursor

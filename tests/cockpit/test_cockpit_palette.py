@@ -59,6 +59,7 @@ async def test_it_lists_exactly_what_applies_beneath(kind: str, lab: ModuleType)
         assert app.screen.kind == kind
 
 
+@pytest.mark.slow
 async def test_every_action_of_the_palette_can_be_run(lab: ModuleType) -> None:
     """By Enter on its whole name, from the grid; each leaves the palette."""
     for action in applicable("home"):

@@ -112,6 +112,7 @@ async def test_the_cursor_stays_on_its_symbol(lab: ModuleType) -> None:
         assert row[1:4] == "SOL"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "glyphs"), [(80, "braille"), (120, "ascii"), (200, "braille")])
 async def test_a_click_on_each_head_marks_it(width: int, glyphs: str, lab: ModuleType) -> None:
     app = lab.cockpit(lab.full(), glyphs=glyphs)

@@ -126,6 +126,7 @@ async def test_zoom_goes_through_all_bars_and_stops(lab: ModuleType) -> None:
         assert stage(app).span == SPANS[0]
 
 
+@pytest.mark.slow
 async def test_pan_goes_back_as_far_as_bars_are_kept(lab: ModuleType) -> None:
     app = lab.cockpit(lab.full())
     async with app.run_test(size=(80, 24)) as pilot:
@@ -194,6 +195,7 @@ async def test_history_scrolls_and_enter_opens_cards_alone(lab: ModuleType) -> N
         assert stage(app).tab == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("presses", range(1, len(NAMES)))
 async def test_only_what_changed_is_painted(presses: int, lab: ModuleType) -> None:
     """A picture that is the same paints nothing; another second of it a part of the lines."""

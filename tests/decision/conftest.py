@@ -16,14 +16,14 @@ START = 1_750_000_010 * NS
 SYMBOLS = ("BTCUSDT", "DOGEUSDT", "AAVEUSDT")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NoPrices:
     """Whole windows of which no price is known."""
 
     close: Array = field(default_factory=lambda: np.full((len(WINDOWS), 61, 3), np.nan))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """What a table card sees of an instant: raw measures (windows, cards, symbols)."""
 

@@ -359,6 +359,7 @@ def test_the_order_of_symbols_does_not_matter(table: tuple[Array, Array], order:
     assert sorted((n, r, order[s], k, d) for n, r, s, k, d in moved) == sorted(watch(values, torn))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(tables(), st.integers(0, 2**32 - 1))
 def test_symbols_know_nothing_of_each_other(table: tuple[Array, Array], seed: int) -> None:

@@ -235,6 +235,7 @@ def test_before_the_first_frame_there_is_nothing_and_it_says_so(play_frames: Any
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_looking_changes_nothing(settings: Config, frames: list[Frame], base: Any) -> None:
     """A run that is looked at all the time decides what one decides that nobody looks at."""
     seen: list[bytes] = []

@@ -16,6 +16,7 @@ from engine.runtime.pictures import Pictures
 from engine.runtime.pipeline import Pipeline
 from engine.snapshot import Reading
 
+pytestmark = pytest.mark.slow
 SYMBOL = "BTCUSDT"
 PART = frozenset({"readings"})
 

@@ -19,6 +19,7 @@ from engine.runtime.pictures import Pictures
 from engine.runtime.pipeline import Pipeline
 from engine.snapshot import Move, Moved
 
+pytestmark = pytest.mark.slow
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 PART = frozenset({"moves"})
 Told = Callable[[Pictures, list[Decision]], None]
