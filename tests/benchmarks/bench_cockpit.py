@@ -1,10 +1,12 @@
 """What the cockpit costs on a busy market: CPU, memory, bytes to the terminal, loop lag.
 
     python tests/benchmarks/bench_cockpit.py [--rate R] [--seconds 60] [--warm 60] [--profile]
+        [--screens]
 
 The simulated exchange runs in a process of its own (`--serve`, market_only), the cockpit in
 another on a pty of each size, then the engine alone. CPU is the process's own, of one core.
-`--profile` profiles the stretch that is measured, which makes it dearer.
+`--profile` profiles the stretch that is measured, which makes it dearer. `--screens` goes through
+the screens of one cockpit instead, each measured for so long; the engine's share is in every row.
 """
 
 import argparse
@@ -32,6 +34,14 @@ import yaml
 SIZES = ((120, 40), (200, 60))
 EVERY_S = 0.05
 TICKS = os.sysconf("SC_CLK_TCK")
+# Screens in the order of a tour, and the keys that lead there from the one before.
+TOUR_SIZE = (160, 48)
+TOUR = (
+    ("grid", ""), ("heat map", "m"), ("what moved", "ew"), ("symbol", "e\r"), ("card", "\r"),
+    ("chart", "e\t"), ("flow", "\t"), ("book", "\t"), ("positions", "\t"), ("venues", "\t"),
+    ("history", "\t"), ("feeds", "ef"), ("alerts", "ea"), ("academy", "eA"), ("help", "e?"),
+)  # fmt: skip
+ESCAPE = "e"
 
 
 # -- the children --------------------------------------------------------------------------
@@ -148,6 +158,13 @@ class Process:
             elif select.select([self.master], [], [], left)[0]:
                 self.written += len(os.read(self.master, 1 << 16))
 
+    def press(self, keys: str) -> None:
+        """Keys one by one, as a hand does; `e` is Escape."""
+        assert self.master is not None
+        for key in keys:
+            os.write(self.master, b"\x1b" if key == ESCAPE else key.encode())
+            self.read(0.5)
+
     def cpu(self) -> float:
         return cpu_of(self.popen.pid)
 
@@ -184,25 +201,53 @@ def measure(name: str, size: tuple[int, int] | None, config: Path, market: int,
     process = Process(size, *how)
     try:
         process.read(options.warm)
-        began, busy, market_busy = time.monotonic(), process.cpu(), cpu_of(market)
-        written, memory = process.written, process.memory()
-        process.read(options.seconds)
-        took = time.monotonic() - began
-        row = {
-            "name": name,
-            "cpu": (process.cpu() - busy) / took,
-            "market": (cpu_of(market) - market_busy) / took,
-            "memory": (memory, process.memory()),
-            "bytes": (process.written - written) / took,
-        }
+        row = stretch(process, name, market, options.seconds)
         process.read(2.0)
     finally:
         process.stop()
-    rows = [r for r in json.loads(out.read_text()) if began <= r[0] <= began + took]
+    return lateness(row, out)
+
+
+def stretch(process: Process, name: str, market: int, seconds: float) -> dict[str, Any]:
+    """What a process costs from now on."""
+    began, busy, market_busy = time.monotonic(), process.cpu(), cpu_of(market)
+    written, memory = process.written, process.memory()
+    process.read(seconds)
+    took = time.monotonic() - began
+    return {
+        "name": name,
+        "at": (began, began + took),
+        "cpu": (process.cpu() - busy) / took,
+        "market": (cpu_of(market) - market_busy) / took,
+        "memory": (memory, process.memory()),
+        "bytes": (process.written - written) / took,
+    }
+
+
+def lateness(row: dict[str, Any], out: Path) -> dict[str, Any]:
+    """The row with what the watcher saw meanwhile."""
+    began, ended = row["at"]
+    rows = [r for r in json.loads(out.read_text()) if began <= r[0] <= ended]
     lags = sorted(lag for _, lag, _ in rows)
     row["lag"] = (lags[len(lags) // 2], lags[int(len(lags) * 0.99)], lags[-1])
     row["messages"] = (rows[-1][2] - rows[0][2]) / (rows[-1][0] - rows[0][0])
     return row
+
+
+def tour(config: Path, market: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each screen of one cockpit."""
+    out = config.parent / "tour.json"
+    process, rows = Process(TOUR_SIZE, "--child", str(config), str(out), "1"), []
+    try:
+        process.read(options.warm)
+        for name, keys in TOUR:
+            process.press(keys)
+            process.read(2.0)
+            rows.append(stretch(process, name, market, options.seconds))
+        process.read(2.0)
+    finally:
+        process.stop()
+    return [lateness(row, out) for row in rows]
 
 
 def market_at(rate: float) -> tuple[subprocess.Popen[str], str]:
@@ -234,6 +279,7 @@ def main() -> None:
     parser.add_argument("--only", help="one row: 120x40, 200x60 or headless")
     parser.add_argument("--no-history", action="store_true", help="neither backfill nor warm-up")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--screens", action="store_true", help="each screen at 160x48")
     options = parser.parse_args()
     run(options)
 
@@ -253,7 +299,9 @@ def run(options: argparse.Namespace) -> None:
         print(f"{'':10}{'messages/s':>11}{'CPU':>8}{'RSS MB':>14}{'kB/s out':>10}"
               f"{'lag p50':>9}{'p99':>7}{'worst ms':>10}{'market CPU':>12}")  # fmt: skip
         try:
-            for label, size in cases:
+            for row in tour(config, popen.pid, options) if options.screens else ():
+                show(row)
+            for label, size in () if options.screens else cases:
                 if options.only in (None, label):
                     show(measure(label, size, config, popen.pid, options))
                     if options.profile:
