@@ -24,14 +24,15 @@ class Desk:
     def look(self, scene: Scene, parts: frozenset[str]) -> Detail | None:
         """The detail for this scene; None where none is wanted, or none was kept when held.
 
-        A held picture keeps its details: newer ones would not add up to its bias.
+        A held picture keeps its own details: others would not add up to its bias.
         """
         state = scene.current
         if not parts or state is None:
             return None
         kept, snapshot = self._kept, scene.snapshot
         if scene.paused is not None:
-            return kept if kept is not None and kept.symbol == state.id else None
+            own = kept is not None and kept.symbol == state.id and snapshot.number == self._number
+            return kept if own else None
         step = (state.id, parts, snapshot.step)
         if kept is None or step != self._step:
             self._kept = self._source.detail(state.id, parts)

@@ -99,7 +99,6 @@ class Home(Stage):
             if self._feeds != (feeds := (len(scene.feeds), lines_of(scene.feeds))):
                 self._feeds = feeds
                 self.fit_to(*self.size)
-                self.call_after_refresh(self.again)
         super().show(scene)
 
     def _places(self, mode: str) -> Places:

@@ -43,6 +43,7 @@ class Stage(Screen[None], inherit_bindings=False):
         self.look = look
         self.scene: Scene | None = None
         self.filter = ""
+        self._moved = False
 
     def compose(self) -> ComposeResult:
         yield TooSmall(self.look, id="small")
@@ -178,6 +179,16 @@ class Stage(Screen[None], inherit_bindings=False):
         self.fit_to(width, height)
         if self.scene is not None:
             self.call_after_refresh(self.again)
+
+    def on_lines_resized(self) -> None:
+        """However many widgets have another size, all are shown once more together."""
+        if not self._moved:
+            self._moved = True
+            self.call_next(self._shown_again)
+
+    def _shown_again(self) -> None:
+        self._moved = False
+        self.again()
 
     def fit_to(self, width: int, height: int) -> None:
         """Decide what there is room for."""

@@ -5,6 +5,7 @@ from typing import overload
 
 from rich.segment import Segment
 from textual.geometry import Region, Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -53,6 +54,9 @@ class Lines(ScrollView, can_focus=False):
     ALLOW_SELECT = False
     ALLOW_MAXIMIZE = False
 
+    class Resized(Message):
+        """What it shows was laid out for another size."""
+
     def __init__(self, look: Look, surface: str = "background", id: str | None = None) -> None:
         super().__init__(id=id)
         self.look = look
@@ -90,6 +94,9 @@ class Lines(ScrollView, can_focus=False):
             self.virtual_size = Size(width, len(lines))
         if regions:
             self.refresh(*regions)
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized())
 
     def forget(self) -> None:
         """Draw everything anew at the next scene, as after a change of theme.

@@ -7,6 +7,8 @@ from types import ModuleType
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SIZES = ((80, 24), (120, 40), (160, 48), (200, 50))
 PIN = ("j", "j", "P", "G", "P", "g", "greater_than_sign")
 # name: snapshot, keys, settings

@@ -255,6 +255,19 @@ async def test_held_cards_are_those_of_the_held_picture(lab: ModuleType) -> None
         assert sums(lab.screen_text(app)) == held
 
 
+async def test_a_held_picture_is_not_shown_with_details_of_an_older_one(lab: ModuleType) -> None:
+    app = lab.cockpit(lab.full())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await lab.settle(pilot, "enter", "escape")
+        asked = len(app.source.details)
+        app.source.snapshot = msgspec.structs.replace(lab.full(phase=1.0), step=900, number=900)
+        await lab.settle(pilot, "p", "enter")
+        assert len(app.source.details) == asked
+        assert "p lets go" in lab.screen_text(app)
+        await lab.settle(pilot, "p")
+        assert len(app.source.details) == asked + 1
+
+
 async def test_nothing_is_painted_when_nothing_changes(lab: ModuleType) -> None:
     """Also under a screen that covers it nothing is."""
     app = lab.cockpit(lab.full())

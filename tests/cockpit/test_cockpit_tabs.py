@@ -7,7 +7,14 @@ from types import ModuleType
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SIZES = ((80, 24), (120, 40), (200, 50))
+# Blocks are looked at in one size.
+LOOKS = [
+    *((size, glyphs) for size in SIZES for glyphs in ("braille", "ascii")),
+    ((120, 40), "block"),
+]
 TABS = ("chart", "flow", "book", "positioning", "venues", "history")
 DARK_ROWS = {"chart": range(4, 22), "flow": range(5, 22), "book": range(5, 22)}
 
@@ -17,13 +24,12 @@ def keys_to(tab: str) -> list[str]:
     return ["j", "enter", *["tab"] * (1 + TABS.index(tab))]
 
 
-@pytest.mark.parametrize("glyphs", ["braille", "block", "ascii"])
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize(
+    ("size", "glyphs"), LOOKS, ids=lambda x: x if isinstance(x, str) else f"{x[0]}x{x[1]}"
+)
 @pytest.mark.parametrize("tab", TABS)
 async def test_tab(tab: str, size: tuple[int, int], glyphs: str, lab: ModuleType) -> None:
     """A trader sees exactly this; nothing wraps and no line is too long."""
-    if glyphs == "block" and size != (120, 40):
-        pytest.skip("blocks are looked at in one size")
     app = lab.cockpit(lab.full(), glyphs=glyphs)
     async with app.run_test(size=size) as pilot:
         await lab.settle(pilot, *keys_to(tab))

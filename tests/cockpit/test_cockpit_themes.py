@@ -9,6 +9,8 @@ from textual.pilot import Pilot
 from cockpit.palettes import THEMES
 from engine.config import CockpitConfig
 
+pytestmark = pytest.mark.slow
+
 SCREENS = ((), ("enter",), ("enter", "enter"), ("m",), ("A",), ("c",), ("a",), ("f",),
            ("question_mark",), ("colon", "e"), ("slash", "b"))  # fmt: skip
 
@@ -27,7 +29,6 @@ def test_the_config_knows_the_themes() -> None:
     assert get_type_hints(CockpitConfig)["theme"].__args__ == tuple(THEMES)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("keys", SCREENS, ids="-".join)
 async def test_a_theme_put_on_is_as_one_started_with(
     keys: tuple[str, ...], lab: ModuleType
@@ -62,7 +63,6 @@ async def test_the_action_goes_through_all_of_them(lab: ModuleType) -> None:
         assert seen == [*THEMES, seen[0]]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("colours", ["", "alacritty", "mono"])
 async def test_every_theme_on_every_terminal(
     colours: str, lab: ModuleType, monkeypatch: pytest.MonkeyPatch
