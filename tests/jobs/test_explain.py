@@ -166,6 +166,8 @@ def test_the_store_tells_the_same_and_says_what_it_has_not(played: Played) -> No
                 one, other = shown(kept), shown(live)
                 assert (one.source, other.source) == ("store", "run")
                 assert NOT_STORED in one.notes[0]
+                assert one.worth is None
+                assert other.worth is not None
                 assert without_inner(one) == without_inner(other)
                 for card in cards_of(one).values():
                     assert card.agreement is card.freshness is card.sufficiency is None
@@ -180,7 +182,7 @@ def without_inner(found: Explanation) -> dict[str, Any]:
             del card[name]
         card["windows"] = [(w["window"], w["weight"]) for w in card["windows"]]
         card["needs"] = [need["need"] for need in card["needs"]]
-    del tree["source"], tree["notes"]
+    del tree["source"], tree["notes"], tree["worth"]
     return tree
 
 
