@@ -47,8 +47,9 @@ class Subjects:
     """What is watched, one row each: composite first, then categories, then cards.
 
     (rows, 1) each: a side is taken at `enter` points and left below `leave`, once that stood for
-    `cycles`; a conflict counts from `torn_from` points on. `support`: the row of the order flow
-    category, None where there is none.
+    `cycles`; a conflict counts from `torn_from` points on. `bent`: rows that are told after a
+    tanh; `peak_from`: `enter` before it. `support`: the row of the order flow category, None where
+    there is none.
     """
 
     kinds: tuple[str, ...]
@@ -57,6 +58,8 @@ class Subjects:
     leave: Array
     cycles: Side
     torn_from: Array
+    bent: NDArray[np.int64]
+    peak_from: Array
     support: int | None
 
     @property
@@ -76,6 +79,7 @@ def subjects(categories: Sequence[str], cards: Sequence[str], cuts: tuple[float,
     kind_of = np.array(kinds)[:, None]
     of_card = kind_of == "card"
     enter = np.where(of_card, cuts[1], cuts[0])
+    bent = np.flatnonzero(kind_of == "composite")
     return Subjects(
         kinds=kinds,
         ids=ids,
@@ -83,6 +87,8 @@ def subjects(categories: Sequence[str], cards: Sequence[str], cuts: tuple[float,
         leave=np.maximum(enter - hysteresis, 0.0),
         cycles=np.where(of_card, CARD_CYCLES, 1).astype(np.int8),
         torn_from=enter * np.select([of_card, kind_of == "category"], [1.0, 0.5], 0.0),
+        bent=bent,
+        peak_from=_unbent(enter, bent),
         support=1 + list(categories).index(SUPPORT) if SUPPORT in categories else None,
     )
 
@@ -184,7 +190,7 @@ class Detector:
         run = known & (before == before) & (now - self._at[at] <= self._every)
         zeroed = np.where(known, value, 0.0)
         size = np.abs(zeroed)
-        it = _Now(zeroed, size, _unbent(size, self.watched), np.sign(zeroed).astype(np.int8),
+        it = _Now(zeroed, size, _unbent(size, self.watched.bent), np.sign(zeroed).astype(np.int8),
                   conflicted, known, run)  # fmt: skip
 
         sides, turned = _turn(_columns(self._sides, at), it, self.watched)
@@ -238,13 +244,12 @@ class Detector:
         return out
 
     def _bent(self, row: int, height: float) -> float:
-        return 100 * tanh(height / 100) if self.watched.kinds[row] == "composite" else height
+        return 100 * tanh(height / 100) if row in self.watched.bent else height
 
 
-def _unbent(size: Array, watched: Subjects) -> Array:
-    """|bias| before the tanh, in points; the scores of categories and cards as they are."""
+def _unbent(size: Array, rows: NDArray[np.int64]) -> Array:
+    """Sizes in points, those of `rows` before the tanh."""
     height = size.copy()
-    rows = [n for n, kind in enumerate(watched.kinds) if kind == "composite"]
     height[rows] = 100 * np.arctanh(np.minimum(size[rows] / 100, MOST_BENT))
     return height
 
@@ -288,8 +293,7 @@ def _slow(old: _Height, it: _Now, watched: Subjects) -> tuple[_Height, Mask]:
     falling = np.where(less, np.minimum(old.falling + 1, MANY), 0).astype(np.int8)
     peak = np.where(same, np.maximum(old.peak, smooth), smooth)
     low = smooth <= (1.0 - FALL) * peak
-    large = peak >= _unbent(watched.enter, watched)
-    slows = same & old.ready & (falling >= FALLING) & low & large
+    slows = same & old.ready & (falling >= FALLING) & low & (peak >= watched.peak_from)
     ready = ~same | (old.ready & ~slows) | (smooth >= (1.0 - NEAR) * peak)
     fresh = ~same | old.fresh | low
     return _Height(it.sign, smooth, peak, falling, ready, fresh), slows

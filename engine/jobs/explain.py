@@ -33,6 +33,7 @@ from engine.decision.composite import Composition, Weights
 from engine.decision.decide import inputs_of
 from engine.decision.timeframes import ABSENT, STEPS, Mask, Small
 from engine.market.view import Array
+from engine.runtime.readings import known
 from engine.runtime.worth import Worth
 from engine.snapshot import ModeOfData
 from engine.store.reader import Reader
@@ -213,11 +214,6 @@ class Facts(Struct, frozen=True, eq=False):
     def whole(self) -> float:
         """Sum of prior |weight| over the cards the symbol can have."""
         return float(np.abs(self.weights.prior).sum(axis=0)[self.place])
-
-
-def known(value: float) -> float | None:
-    """None for NaN."""
-    return None if np.isnan(value) else float(value)
 
 
 def facts_of(found: Rebuilt) -> Facts:

@@ -15,7 +15,8 @@ from msgspec import Struct
 from engine.clock import NS
 from engine.config import MODES, WINDOWS
 from engine.decision.timeframes import ABSENT, STEPS
-from engine.jobs.explain import card_points, category_points, facts_of, known
+from engine.jobs.explain import card_points, category_points, facts_of
+from engine.runtime.readings import known
 from engine.store.errors import StoreError
 from engine.store.reader import Reader
 from engine.store.rebuild import Rebuilt, rebuild_all

@@ -18,13 +18,14 @@ from engine.decision.decide import (
     silence_limit,
 )
 from engine.decision.scales import scales_of
-from engine.jobs.explain import Facts, Inner, Moment, NeedPart, known
+from engine.jobs.explain import Facts, Inner, Moment, NeedPart
 from engine.jobs.offline import Offline
 from engine.jobs.replay import Replay
 from engine.market.listed import Listed
 from engine.market.view import WINDOWS, Array
 from engine.runtime.inputs import OWN, ages
 from engine.runtime.pipeline import Pipeline
+from engine.runtime.readings import known
 from engine.runtime.worth import worth
 
 
