@@ -46,12 +46,11 @@ def cost_bps(listed: Listed | None, side: float, taker_bps: float, horizon: floa
              now: int) -> float | None:  # fmt: skip
     """In and out as taker: two fees, the spread, and the funding of `horizon` s on that side.
 
-    `side` -1, 0 or +1. None without a recent touch; funding that is not known counts as none.
+    `side` -1, 0 or +1. None without a recent touch or where funding is not known.
     """
-    quote = listed.quote if listed is not None else None
-    if listed is None or quote is None or quote.bid <= 0 or now - (quote.recv or 0) > OLD_NS:
+    quote, funding = (listed.quote, listed.funding) if listed is not None else (None, None)
+    rate = funding.rate_8h if funding is not None else None
+    if quote is None or rate is None or quote.bid <= 0 or now - (quote.recv or 0) > OLD_NS:
         return None
     spread = BPS * (quote.ask - quote.bid) / ((quote.ask + quote.bid) / 2)
-    funding = listed.funding
-    rate = (funding.rate_8h if funding is not None else None) or 0.0
     return 2 * taker_bps + spread + side * BPS * rate * horizon / FUNDED_S
