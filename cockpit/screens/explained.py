@@ -19,6 +19,9 @@ EXPLAINED: dict[str, Pairs] = {
         ("conviction", "0 to 100: confidence, agreement and coverage of the cards"),
         ("coverage", "weight of the cards that have data, of all it can have"),
         ("agreement", "weight of the windows on the bias's side"),
+        ("expected move", "mean size of a move by the mode's horizon, as it moves now"),
+        ("round trip", "two taker fees, spread and funding: costs in the config"),
+        ("peers agree", "beyond 60: most correlated symbols on the bias's side"),
         ("win", "the side of each window, shortest first"),
         *_READING,
     ),
@@ -33,6 +36,10 @@ EXPLAINED: dict[str, Pairs] = {
         ("ground", "coloured from 20 on: the stronger, the brighter"),
         ("bias", "of the symbol in this mode, where there is room"),
         ("below", "the cell under the cursor: its points and its cards"),
+    ),
+    "moved": (
+        ("then", "points at the decision before; now: at the last one"),
+        ("change", "what the part added between; all add up to the bias's change"),
     ),
     "categories": (
         ("points", "what the category adds to the bias; they add up to it"),
